@@ -1,0 +1,174 @@
+"""Whether a configuration contradicts itself: servers that are nowhere, bindings to nothing, reads of anyone's data."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
+
+from agent.configuration.locations import Keys, Mistake, label
+from agent.configuration.wording import did_you_mean
+from agent.records import Effect
+from agent.settings import RecordReference, ResourceSettings, Settings, ToolReference, ToolSettings
+
+_WHOSE = frozenset({"ticket.id", "ticket.requester", "customer.id"})
+_UNCONFINED = (
+    "could read other customers' data: bind an argument to ticket.id, ticket.requester or customer.id, "
+    "or add public = true if it reaches nobody's data"
+)
+
+
+def first_contradiction(settings: Settings, *, disabled: Collection[str]) -> Mistake | None:
+    """Return the first thing that no run could go well with, or None; `disabled` are servers left out on purpose."""
+    return next(
+        chain(
+            _unknown_servers(settings, disabled),
+            _missing_fields(settings),
+            _unknown_placeholders(settings),
+            _impossible_conditions(settings),
+            _unknown_paths(settings),
+            _unsafe_facts(settings),
+            _unconfined_reads(settings),
+        ),
+        None,
+    )
+
+
+def _unknown_servers(settings: Settings, disabled: Collection[str]) -> Iterator[Mistake]:
+    named: list[tuple[Keys, str, bool]] = [(("tickets", "server"), settings.tickets.server, True)]
+    if settings.customers is not None:
+        named.append((("customers", "server"), settings.customers.server, True))
+    named += [(("servers", name), name, False) for name in settings.servers]
+    named += [(("tools", tool), tool.partition(".")[0], False) for tool in settings.tools]
+    for keys, server, is_needed in named:
+        if server in disabled and is_needed:
+            yield Mistake(
+                keys=keys,
+                sentence=f'{label(keys)} is "{server}", which .mcp.json disables.',
+                also=("mcpServers", server, "disabled"),
+            )
+        elif server not in settings.transports and server not in disabled:
+            verb = "is" if is_needed else "speaks of the server"
+            hint = did_you_mean(server, settings.transports) or "."
+            yield Mistake(keys=keys, sentence=f'{label(keys)} {verb} "{server}", which .mcp.json does not define{hint}')
+
+
+def _missing_fields(settings: Settings) -> Iterator[Mistake]:
+    needed = [("tickets", "requester", settings.tickets.fields), ("tickets", "status", settings.tickets.fields)]
+    if settings.customers is not None:
+        needed.append(("customers", "id", settings.customers.fields))
+    for table, name, fields in needed:
+        if name not in fields:
+            keys = (table, "fields")
+            yield Mistake(keys=keys, sentence=f'{label(keys)} needs "{name}": a JSON pointer into the record.')
+
+
+def _unknown_placeholders(settings: Settings) -> Iterator[Mistake]:
+    tickets, customers = settings.tickets, settings.customers
+    references = [("tickets", "record", tickets.record), ("tickets", "context", tickets.context)]
+    if customers is not None:
+        references += [("customers", "record", customers.record), ("customers", "context", customers.context)]
+    for table, key, reference in references:
+        name = "ticket_id" if table == "tickets" else "requester"
+        found = _placeholders(reference)
+        if isinstance(reference, ToolReference):
+            # Arguments without a placeholder are given the value under its own name.
+            is_sound, expected = found <= {name}, f'may hold no placeholder but "${name}"'
+        else:
+            is_sound, expected = found == {name}, f"must hold {{{name}}} and no other placeholder"
+        if not is_sound:
+            yield Mistake(keys=(table, key), sentence=f"{label((table, key))} {expected}.")
+
+
+def _placeholders(reference: RecordReference) -> set[str]:
+    if isinstance(reference, str):
+        return set(re.findall(r"\{(\w+)\}", reference))
+    return {value[1:] for value in reference.arguments.values() if isinstance(value, str) and value.startswith("$")}
+
+
+def _impossible_conditions(settings: Settings) -> Iterator[Mistake]:
+    tickets = settings.tickets
+    conditions = [(("tickets", "workable"), tickets.workable)]
+    conditions += [(("tickets", "outcome", kind), condition) for kind, condition in tickets.outcome.items()]
+    if not tickets.outcome:
+        keys = ("tickets", "outcome")
+        yield Mistake(keys=keys, sentence=f"{label(keys)} must say how a closed, escalated or pending ticket is known.")
+    for keys, condition in conditions:
+        if not condition and keys != ("tickets", "workable"):
+            yield Mistake(keys=keys, sentence=f"{label(keys)} must not be empty: every ticket would match.")
+        for name in condition:
+            if name not in tickets.fields:
+                hint = did_you_mean(name, tickets.fields) or "."
+                yield Mistake(
+                    keys=(*keys, name),
+                    sentence=f'{label(keys)} asks for "{name}", which [tickets] fields does not have{hint}',
+                )
+
+
+def _unknown_paths(settings: Settings) -> Iterator[Mistake]:
+    bindings: list[tuple[Keys, Mapping[str, str], Collection[str]]] = []
+    prompt = settings.tickets.prompt
+    # The usual arguments are "unknown" where there is no customer; only what somebody wrote can be a mistake.
+    if prompt is not None and "arguments" in prompt.model_fields_set:
+        bindings.append((("tickets", "prompt", "arguments"), prompt.arguments, ()))
+    for template, resource in settings.resources.items():
+        keys = ("resources", template, "bind")
+        bindings.append((keys, resource.bind, ()))
+        for name in resource.bind:
+            if name not in (variables := _placeholders(template)):
+                hint = did_you_mean(name, variables) or "."
+                yield Mistake(
+                    keys=(*keys, name), sentence=f'{label(keys)} binds "{name}", which is not in the URI{hint}'
+                )
+    bindings += [(("tools", name, "bind"), tool.bind, tool.facts) for name, tool in settings.tools.items()]
+    for keys, paths, facts in bindings:
+        for name, path in paths.items():
+            if problem := _problem(path, facts, settings):
+                place = (*keys, name)
+                yield Mistake(
+                    keys=place,
+                    sentence=f'{label(place)} is "{path}", but {problem}',
+                    also=("customers" if path.startswith("customer.") else "tickets", "fields"),
+                )
+
+
+def _problem(path: str, facts: Collection[str], settings: Settings) -> str | None:
+    owner, _, name = path.partition(".")
+    if owner == "facts":
+        return None if name in facts else f'there is no fact "{name}" here{did_you_mean(name, facts) or "."}'
+    if owner == "ticket":
+        fields, table = settings.tickets.fields, "[tickets]"
+    elif settings.customers is not None:
+        fields, table = settings.customers.fields, "[customers]"
+    else:
+        return "there is no [customers] table."
+    if name == "id" or name in fields:
+        return None
+    return f'{table} fields has no "{name}"{did_you_mean(name, fields) or "."}'
+
+
+def _unsafe_facts(settings: Settings) -> Iterator[Mistake]:
+    for name, tool in settings.tools.items():
+        for fact_name, fact in tool.facts.items():
+            asked = settings.tools.get(fact.tool)
+            if asked is None or asked.effect is not Effect.READ or not _is_confined(asked):
+                keys = ("tools", name, "facts", fact_name)
+                yield Mistake(
+                    keys=keys,
+                    sentence=f"{label(keys)} asks {fact.tool}, which [tools] must name as a read "
+                    "that is bound to the case or public.",
+                )
+
+
+def _unconfined_reads(settings: Settings) -> Iterator[Mistake]:
+    for name, tool in settings.tools.items():
+        if tool.effect is Effect.READ and tool.offer and not _is_confined(tool):
+            keys = ("tools", name)
+            yield Mistake(keys=keys, sentence=f"{label(keys)} {_UNCONFINED}, or offer = false.")
+    for template, resource in settings.resources.items():
+        if not _is_confined(resource):
+            keys = ("resources", template)
+            yield Mistake(keys=keys, sentence=f"{label(keys)} {_UNCONFINED}.")
+
+
+def _is_confined(tool: ToolSettings | ResourceSettings) -> bool:
+    # Only these say whose data is touched: a fact follows from what the model asked for, a status from nobody.
+    return tool.public or not _WHOSE.isdisjoint(tool.bind.values())

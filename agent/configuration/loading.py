@@ -1,0 +1,270 @@
+"""The three files of a folder and the environment, laid over the built-in helpdesk."""
+
+import json
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Collection, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from agent.configuration.coherence import first_contradiction
+from agent.configuration.locations import Mistake, Source, error, label
+from agent.configuration.transports import ServerFile, Transport, read_server_file, transports
+from agent.configuration.variables import Unexpandable, Variables, read_variables
+from agent.configuration.wording import first_mistake
+from agent.errors import ConfigurationError
+from agent.records import JsonObject
+from agent.settings import (
+    CustomerSettings,
+    Limits,
+    QualifiedName,
+    ResourceSettings,
+    Roots,
+    ServerSettings,
+    Settings,
+    TicketSettings,
+    ToolSettings,
+)
+
+_DEFAULTS = "agent.defaults"
+_HELPDESK = ("tickets", "customers")
+_LAID_OVER = {"limits": 1, "roots": 1, "tools": 1, "resources": 1, "servers": 2}
+"""How deep a table of the operator's is merged with the default one: by key, or by the key of each entry."""
+
+
+class _Document(BaseModel):
+    """What `support-agent.toml` may say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    model: str | None = None
+    limits: Limits = Limits()
+    roots: Roots = Roots()
+    tickets: TicketSettings
+    customers: CustomerSettings | None = None
+    servers: Mapping[str, ServerSettings] = {}
+    tools: Mapping[QualifiedName, ToolSettings] = {}
+    resources: Mapping[str, ResourceSettings] = {}
+
+
+def load_here(*, model: str | None = None) -> Settings:
+    """Return the settings of the current folder and of this process's environment.
+
+    Raises:
+        ConfigurationError: the folder is gone, or what `load` raises.
+    """
+    try:
+        folder = Path.cwd()
+    except OSError as gone:
+        raise ConfigurationError("The current folder no longer exists: change to another one.") from gone
+    return load(folder=folder, environ=os.environ, model=model)
+
+
+def load(*, folder: Path, environ: Mapping[str, str], model: str | None = None) -> Settings:
+    """Return what `.env`, `.mcp.json` and `support-agent.toml` of the folder say, over the built-in helpdesk.
+
+    `model` is the command line's and wins over `SUPPORT_AGENT_MODEL`, which wins over the file.
+
+    Raises:
+        ConfigurationError: the first mistake, with its file and line, and what is expected there.
+    """
+    folder = folder.absolute()
+    dotenv, server_source, own = (_read(folder / name) for name in (".env", ".mcp.json", "support-agent.toml"))
+    variables = read_variables(environ, dotenv)
+    home = _home(folder, variables)
+    variables = variables.supplied(SUPPORT_AGENT_HOME=str(home), SUPPORT_AGENT_PYTHON=sys.executable)
+    server_file = read_server_file(server_source) if server_source else None
+    document = _document(own, folder, variables, server_file.entries if server_file else ())
+    settings = Settings(
+        home=home,
+        transports=_transports(document, server_file, folder, variables),
+        servers=document.servers,
+        limits=document.limits,
+        roots=document.roots,
+        tickets=document.tickets,
+        customers=document.customers,
+        tools=document.tools,
+        resources=document.resources,
+        model=model or variables.get("SUPPORT_AGENT_MODEL") or document.model or None,
+        api_key=_api_key(variables),
+        base_url=_base_url(variables),
+        sources=tuple(str(source.path) for source in (dotenv, server_source, own) if source),
+    )
+    if mistake := first_contradiction(settings, disabled=server_file.disabled if server_file else ()):
+        raise error(mistake, *(source for source in (own, server_source) if source))
+    return settings
+
+
+def _read(path: Path) -> Source | None:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as missing:
+        if path.is_symlink():
+            raise ConfigurationError(f"{path} is a link to a file that does not exist.") from missing
+        return None
+    except IsADirectoryError as folder:
+        raise ConfigurationError(f"{path} is a folder; a file is expected there.") from folder
+    except OSError as unreadable:
+        raise ConfigurationError(
+            f"{path} cannot be read: {(unreadable.strerror or 'unknown error').lower()}."
+        ) from unreadable
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as undecodable:
+        line = data.count(b"\n", 0, undecodable.start) + 1
+        raise ConfigurationError(
+            f"{path}, line {line}: this is not UTF-8 text: save the file as UTF-8."
+        ) from undecodable
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ConfigurationError(f"{path}, line {line}: a NUL character stands here: is this a text file?")
+    return Source(path=path, text=text)
+
+
+def _default(name: str) -> Source:
+    # The path is only what a mistake would be reported under: packages may live inside an archive.
+    return Source(path=Path(_DEFAULTS, name), text=files(_DEFAULTS).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _home(folder: Path, variables: Variables) -> Path:
+    if chosen := variables.get("SUPPORT_AGENT_HOME"):
+        return _absolute(chosen, folder, variables)
+    home = platformdirs.user_data_path("support-agent", appauthor=False)
+    if not home.is_absolute():
+        raise ConfigurationError("This user has no data folder: set SUPPORT_AGENT_HOME to one.")
+    return home
+
+
+def _absolute(path: str, folder: Path, variables: Variables) -> Path:
+    if path == "~" or path.startswith("~/"):
+        path = (variables.get("HOME") or _users_home()) + path[1:]
+    return Path(os.path.normpath(folder / path))
+
+
+def _users_home() -> str:
+    try:
+        return str(Path.home())
+    except RuntimeError as unknown:
+        raise ConfigurationError("This user has no home folder that ~ could stand for: set HOME.") from unknown
+
+
+def _document(own: Source | None, folder: Path, variables: Variables, defined: Collection[str]) -> _Document:
+    """Return the operator's file laid over the built-in helpdesk; `defined` are the servers of `.mcp.json`."""
+    default = _default("support-agent.toml")
+    source = own or default
+    document = _lay_over(_parsed(default), _parsed(own) if own else {}, defined)
+    if isinstance(document["roots"], dict):
+        document["roots"] = _expanded_roots(cast("JsonObject", document["roots"]), source, folder, variables)
+    try:
+        # JSON's strict mode takes lists for tuples and text for paths, and 24 for 24 but never "24" or true.
+        return _Document.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as invalid:
+        mistake = first_mistake(invalid, top=(), kind=_Document, document=document)
+    raise error(mistake, source)
+
+
+def _parsed(source: Source) -> JsonObject:
+    try:
+        return tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as broken:
+        message = str(broken)
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+        what = message[: place.start()] if place else message
+        line, column = place.groups() if place and place[1] else (source.text.rstrip("\n").count("\n") + 1, None)
+        where = f"{source.path}, line {line}" + (f", column {column}" if column else "")
+        raise ConfigurationError(f"{where}: this is not TOML: {what[0].lower()}{what[1:]}.") from broken
+    except (RecursionError, ValueError) as broken:
+        raise ConfigurationError(f"{source.path}: a value in this file is nested too deeply or too large.") from broken
+
+
+def _lay_over(defaults: JsonObject, own: JsonObject, defined: Collection[str]) -> JsonObject:
+    """Return one document: tables by key or by entry, and `[tickets]` with `[customers]` as a whole.
+
+    What the defaults say about a server holds while that server is theirs, or `[tickets]` and `[customers]` are:
+    a stranger of the same name inherits neither effects nor trust.
+    """
+    helpdesk = {table: own[table] for table in _HELPDESK if table in own}
+    if "tickets" not in own:
+        helpdesk = {table: defaults[table] for table in _HELPDESK} | helpdesk
+    described = {
+        server
+        for table, settings in helpdesk.items()
+        if (server := _server(settings)) is not None and (table not in own or server not in defined)
+    }
+    base: JsonObject = {
+        "limits": defaults["limits"],
+        "roots": defaults["roots"],
+        "servers": {name: entry for name, entry in defaults["servers"].items() if name in described},
+        "tools": {name: entry for name, entry in defaults["tools"].items() if name.partition(".")[0] in described},
+        "resources": defaults["resources"] if described else {},
+    }
+    laid = {table: _merged(base[table], own.get(table, {}), depth) for table, depth in _LAID_OVER.items()}
+    return {**own, **helpdesk, **laid}
+
+
+def _server(settings: Any) -> str | None:
+    server = cast("JsonObject", settings).get("server") if isinstance(settings, dict) else None
+    return server if isinstance(server, str) else None
+
+
+def _merged(under: Any, over: Any, depth: int) -> Any:
+    if depth == 0 or not isinstance(under, dict) or not isinstance(over, dict):
+        return over
+    below = cast("JsonObject", under)
+    return below | {
+        key: _merged(below[key], value, depth - 1) if key in below else value
+        for key, value in cast("JsonObject", over).items()
+    }
+
+
+def _expanded_roots(roots: JsonObject, source: Source, folder: Path, variables: Variables) -> JsonObject:
+    def path(text: Any, key: str) -> Any:
+        if not isinstance(text, str):
+            return text
+        keys = ("roots", key)
+        try:
+            expanded = variables.expanded(text)
+        except Unexpandable as problem:
+            raise error(Mistake(keys=keys, sentence=f"{label(keys)} {problem}"), source) from problem
+        if not expanded and key == "folders":
+            raise error(Mistake(keys=keys, sentence=f"{label(keys)} must not hold an empty path."), source)
+        return str(_absolute(expanded, folder, variables)) if expanded else None
+
+    return {
+        key: [path(item, key) for item in cast("list[Any]", value)] if isinstance(value, list) else path(value, key)
+        for key, value in roots.items()
+    }
+
+
+def _transports(
+    document: _Document, file: ServerFile | None, folder: Path, variables: Variables
+) -> dict[str, Transport]:
+    """Return the servers of `.mcp.json`, and the built-in ones that the helpdesk needs and the file does not define."""
+
+    def absolute(path: str) -> str:
+        return str(_absolute(path, folder, variables))
+
+    helpdesk = {document.tickets.server, *([document.customers.server] if document.customers else [])}
+    defined = set(file.entries) if file else set[str]()
+    found = transports(read_server_file(_default("mcp.json")), helpdesk - defined, variables, absolute)
+    return found | (transports(file, defined - file.disabled, variables, absolute) if file else {})
+
+
+def _api_key(variables: Variables) -> SecretStr | None:
+    key = variables.get("ANTHROPIC_API_KEY")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise variables.error("ANTHROPIC_API_KEY", "holds a character that no key has: paste it again.")
+    return SecretStr(key) if key else None
+
+
+def _base_url(variables: Variables) -> str | None:
+    url = variables.get("ANTHROPIC_BASE_URL")
+    if url and not re.match(r"https?://", url):
+        raise variables.error("ANTHROPIC_BASE_URL", "must be an address that starts with http:// or https://.")
+    return url or None

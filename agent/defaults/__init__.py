@@ -1,0 +1,1 @@
+"""The built-in helpdesk as configuration, and the files that `support-agent init` writes."""

@@ -1,0 +1,1 @@
+"""The built-in customer records: accounts, invoices and sessions, as an MCP server."""

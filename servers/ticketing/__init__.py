@@ -1,0 +1,1 @@
+"""The built-in helpdesk: tickets and the knowledge base, as an MCP server."""
