@@ -1,0 +1,50 @@
+"""Where a command speaks: people read stdout or a JSON document there, and errors on stderr."""
+
+import json
+import sys
+from collections.abc import Callable
+
+from agent.errors import SupportAgentError
+from agent.records import JsonObject
+from agent.render import open_console, show_error, show_frame
+
+
+class Frame:
+    """The streams of one command, and the options that every command shares."""
+
+    def __init__(self, *, is_json: bool = False, is_traced: bool = False) -> None:
+        self.is_json = is_json
+        self.out = open_console(sys.stdout)
+        self.err = open_console(sys.stderr)
+        self._is_traced = is_traced
+        self._has_printed = False
+
+    @property
+    def has_person(self) -> bool:
+        """Whether someone sits there who can be asked."""
+        return not self.is_json and sys.stdin.isatty() and self.out.is_terminal
+
+    @property
+    def trace(self) -> Callable[[str, str, str], None] | None:
+        """What is told every JSON-RPC frame, when the command is traced."""
+        return self._frame if self._is_traced else None
+
+    def print_json(self, document: JsonObject) -> None:
+        """Print the one document of a `--json` command."""
+        # ASCII escapes: the document is the same whatever encoding the other end of the pipe has.
+        self._has_printed = True
+        print(json.dumps(document, indent=2), flush=True)  # noqa: T201 - stdout is this command's result
+
+    def fail(self, error: SupportAgentError | str) -> None:
+        """Say on stderr what went wrong, and in the document of a `--json` command."""
+        show_error(self.err, error)
+        if self.is_json and not self._has_printed:
+            self.print_json({"error": str(error)})
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence for the person, unless the command speaks JSON."""
+        if not self.is_json:
+            self.out.print(sentence)
+
+    def _frame(self, server: str, direction: str, message: str) -> None:
+        show_frame(self.err, server=server, is_sent=direction == "→", frame=message)

@@ -1,0 +1,152 @@
+"""`servers` and `serve`: what is connected, what it offers, and one server alone for another MCP host."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from agent.catalog import Catalog, build_catalog
+from agent.commands.frame import Frame
+from agent.configuration import load_here
+from agent.errors import ServerError, UsageError
+from agent.host import ConnectedServer, Host
+from agent.records import JsonObject
+from agent.render import (
+    NamedLine,
+    ServerLine,
+    ServerSheet,
+    SilentView,
+    ToolLine,
+    show_server,
+    show_servers,
+)
+from agent.settings import Settings, StdioTransport
+from agent.wire import child_environment
+
+
+async def list_servers(frame: Frame) -> int:
+    """Show every configured server: what it offers, or why it does not start."""
+    settings = load_here()
+    lines = await asyncio.gather(*(_line(frame, settings, name) for name in sorted(settings.transports)))
+    if frame.is_json:
+        frame.print_json({"servers": [_line_json(line) for line in lines]})
+    else:
+        show_servers(frame.out, lines)
+    return 0 if all(line.is_running for line in lines) else 3
+
+
+async def show(frame: Frame, name: str) -> int:
+    """Show one server: its version, instructions, tools with their effects, resources and prompts."""
+    settings = load_here()
+    async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
+        server = host.servers[name]
+        sheet = _sheet(server, build_catalog({name: server.tools}, {name: server.templates}, settings), settings)
+    if frame.is_json:
+        frame.print_json(_sheet_json(sheet))
+    else:
+        show_server(frame.out, sheet)
+    return 0
+
+
+async def serve(name: str) -> int:
+    """Become one configured stdio server, on this process's own streams; returns only when that fails."""
+    settings = load_here()
+    transport = _only(settings, name).transports[name]
+    if not isinstance(transport, StdioTransport):
+        raise UsageError(f"{name} runs elsewhere, at {transport.url}: connect to it there.")
+    sys.stdout.flush()
+    if transport.cwd is not None:
+        os.chdir(transport.cwd)
+    try:
+        os.execvpe(transport.command, [transport.command, *transport.args], child_environment(transport))  # noqa: S606 - the configured command, without a shell
+    except OSError as error:
+        raise UsageError(f"{name} cannot be started: {transport.command}: {(error.strerror or '').lower()}.") from error
+
+
+def _only(settings: Settings, name: str) -> Settings:
+    if name not in settings.transports:
+        raise UsageError(f"There is no server {name!r}. Configured are: {', '.join(sorted(settings.transports))}.")
+    return settings.model_copy(update={"transports": {name: settings.transports[name]}})
+
+
+async def _line(frame: Frame, settings: Settings, name: str) -> ServerLine:
+    try:
+        async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
+            return _running(host.servers[name])
+    except ServerError as error:
+        return ServerLine(name=name, transport=settings.transports[name].type, is_running=False, failure=str(error))
+
+
+def _running(server: ConnectedServer) -> ServerLine:
+    return ServerLine(
+        name=server.name,
+        transport=server.transport,
+        is_running=True,
+        protocol_version=server.protocol_version,
+        tools=len(server.tools),
+        resources=len(server.resources) + len(server.templates),
+        prompts=len(server.prompts),
+    )
+
+
+def _sheet(server: ConnectedServer, catalog: Catalog, settings: Settings) -> ServerSheet:
+    return ServerSheet(
+        line=_running(server),
+        title=server.info.name if server.info else "",
+        version=server.info.version if server.info else "",
+        instructions=server.instructions or "",
+        are_instructions_trusted=settings.server(server.name).trust_instructions,
+        tools=tuple(
+            ToolLine(
+                name=tool.name,
+                effect=tool.effect,
+                arguments=tuple(tool.input_schema.get("properties", {})),
+                bound=dict(tool.settings.bind),
+                description=tool.description,
+                is_offered=tool.settings.offer,
+            )
+            for tool in catalog.tools
+        ),
+        resources=_named([(resource.uri, resource.description) for resource in server.resources]),
+        templates=_named([(template.uri_template, template.description) for template in server.templates]),
+        prompts=_named([(prompt.name, prompt.description) for prompt in server.prompts]),
+    )
+
+
+def _named(pairs: Sequence[tuple[str, str | None]]) -> tuple[NamedLine, ...]:
+    return tuple(NamedLine(name=str(name), description=description or "") for name, description in pairs)
+
+
+def _line_json(line: ServerLine) -> JsonObject:
+    return {
+        "name": line.name,
+        "transport": line.transport,
+        "is_running": line.is_running,
+        "protocol_version": line.protocol_version or None,
+        "tools": line.tools,
+        "resources": line.resources,
+        "prompts": line.prompts,
+        "failure": line.failure or None,
+    }
+
+
+def _sheet_json(sheet: ServerSheet) -> JsonObject:
+    return _line_json(sheet.line) | {
+        "title": sheet.title,
+        "version": sheet.version,
+        "instructions": sheet.instructions,
+        "tools": [
+            {
+                "name": tool.name,
+                "effect": tool.effect.value,
+                "is_offered": tool.is_offered,
+                "arguments": list(tool.arguments),
+                "bound": dict(tool.bound),
+                "description": tool.description,
+            }
+            for tool in sheet.tools
+        ],
+        "resources": [{"uri": line.name, "description": line.description} for line in sheet.resources],
+        "templates": [{"uri_template": line.name, "description": line.description} for line in sheet.templates],
+        "prompts": [{"name": line.name, "description": line.description} for line in sheet.prompts],
+    }

@@ -1,0 +1,102 @@
+"""`tickets`: the queue and single tickets, through the helpdesk's own server."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.commands.frame import Frame
+from agent.configuration import load_here
+from agent.documents import at
+from agent.errors import UsageError
+from agent.records import JsonObject
+from agent.render import SilentView, TicketLine, show_ticket, show_tickets
+from agent.session import open_session
+
+
+async def list_tickets(frame: Frame, *, limit: int | None) -> int:
+    """Show the tickets that wait for the agent."""
+    settings = load_here()
+    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+        queue = await session.helpdesk.queue(limit)
+    if frame.is_json:
+        frame.print_json({"tickets": [item.summary for item in queue]})
+    else:
+        show_tickets(frame.out, [_line(item.ticket_id, item.summary) for item in queue], now=datetime.now(UTC))
+    return 0
+
+
+async def show(frame: Frame, ticket_id: str) -> int:
+    """Show one ticket's record, its conversation and its events."""
+    settings = load_here()
+    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+        record = await session.helpdesk.record(ticket_id)
+    if frame.is_json:
+        frame.print_json(record)
+    else:
+        subject = at(record, settings.tickets.fields.get("subject", "/subject"))
+        show_ticket(frame.out, record, ticket_id=ticket_id, subject=str(subject or ""))
+    return 0
+
+
+async def import_file(frame: Frame, file: Path) -> int:
+    """Hand the tickets of a JSON file to the helpdesk and say which ids they were given."""
+    tickets = _read_tickets(file)
+    settings = load_here()
+    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+        answer = await session.helpdesk.import_tickets(tickets)
+    if frame.is_json:
+        frame.print_json(answer)
+    else:
+        frame.say(f"{len(tickets)} ticket{'' if len(tickets) == 1 else 's'} imported.")
+    return 0
+
+
+async def reply_as_customer(frame: Frame, ticket_id: str, body: str) -> int:
+    """Record a reply on the ticket as if its requester had sent it."""
+    settings = load_here()
+    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+        answer = await session.helpdesk.customer_reply(ticket_id, body)
+    if frame.is_json:
+        frame.print_json(answer)
+    else:
+        frame.say(f"The reply is on ticket {ticket_id}.")
+    return 0
+
+
+def _line(ticket_id: str, summary: Mapping[str, Any]) -> TicketLine:
+    def text(*names: str) -> str:
+        return next((str(summary[name]) for name in names if summary.get(name) is not None), "")
+
+    return TicketLine(
+        id=ticket_id,
+        subject=text("subject", "title"),
+        requester=text("requester"),
+        status=text("status"),
+        priority=text("priority"),
+        updated=text("updated_at", "created_at"),
+    )
+
+
+def _read_tickets(file: Path) -> list[JsonObject]:
+    """Read a JSON array of objects, or one object a line.
+
+    Raises:
+        UsageError: the file cannot be read or holds something else.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text.") from error
+    try:
+        lines = [text] if text.lstrip().startswith("[") else [f"[{line}]" for line in text.splitlines() if line.strip()]
+        documents: list[Any] = [document for line in lines for document in json.loads(line)]
+    except ValueError as error:
+        expected = "an array of tickets, or one ticket a line"
+        raise UsageError(f"{file} is not JSON: expected {expected} ({error}).") from error
+    if not documents or not all(isinstance(document, dict) for document in documents):
+        raise UsageError(f"{file} holds no tickets: expected objects with at least subject, body and requester.")
+    return documents

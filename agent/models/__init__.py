@@ -1,0 +1,55 @@
+"""The models that a run can use, by the names that the command line knows them by."""
+
+from pathlib import Path
+
+from agent.errors import ConfigurationError
+from agent.protocols import Model
+from agent.settings import Settings
+
+DEFAULT_CLAUDE = "claude-sonnet-5-5"
+OFFLINE = "offline"
+
+_SCRIPTED = "scripted:"
+_NO_MODEL = (
+    "No model is configured: set ANTHROPIC_API_KEY (in the environment or in .env) to use Claude, "
+    "or add --model offline to work without a key."
+)
+
+
+def model_name(settings: Settings, *, is_dry_run: bool) -> str:
+    """Return the name of the model to use: the configured one, else Claude where a key is, else offline for a dry run.
+
+    Raises:
+        ConfigurationError: nothing says which, and a live run needs one.
+    """
+    if settings.model is not None:
+        return DEFAULT_CLAUDE if settings.model == "claude" else settings.model
+    if settings.api_key is not None or settings.base_url is not None:
+        return DEFAULT_CLAUDE
+    if is_dry_run:
+        return OFFLINE
+    raise ConfigurationError(_NO_MODEL)
+
+
+def load_model(name: str, settings: Settings) -> Model:
+    """Return the model of this name, imported only now: `offline`, `scripted:FILE`, or the id of a Claude model.
+
+    Raises:
+        ConfigurationError: a script that cannot be read, or no key for a model that needs one.
+    """
+    if name == OFFLINE:
+        from agent.models.offline import OfflineModel  # noqa: PLC0415 - only the chosen model is imported
+
+        return OfflineModel()
+    if name.startswith(_SCRIPTED):
+        from agent.models.scripted import ScriptedModel  # noqa: PLC0415 - only the chosen model is imported
+
+        return ScriptedModel.from_file(Path(name.removeprefix(_SCRIPTED)))
+    if settings.api_key is None and settings.base_url is None:
+        raise ConfigurationError(_NO_MODEL)
+
+    from agent.models.claude import ClaudeModel  # noqa: PLC0415 - half a second of imports
+
+    # A compatible server of one's own may want no key; the SDK wants one to be there.
+    api_key = settings.api_key.get_secret_value() if settings.api_key is not None else "none"
+    return ClaudeModel(model=name, api_key=api_key, base_url=settings.base_url)
