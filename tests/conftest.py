@@ -1,0 +1,69 @@
+"""What every test stands on: asyncio, a home of its own, and no way to a real model."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests import guard
+
+guard.install()
+
+_FOREIGN = ("ANTHROPIC_", "SUPPORT_AGENT_", "XDG_")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """SUPPORT_AGENT_HOME of this test; the test starts in an empty folder, without keys, proxies or dotfiles."""
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) or name.upper() in _PROXIES:
+            monkeypatch.delenv(name)
+    place = tmp_path_factory.mktemp("place")
+    for folder in ("home", "data", "work"):
+        (place / folder).mkdir()
+    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.setenv("SUPPORT_AGENT_HOME", str(place / "data"))
+    monkeypatch.chdir(place / "work")
+    guard.take_refusals()
+    yield place / "data"
+    if refusals := guard.take_refusals():
+        pytest.fail(refusals[0], pytrace=False)
+
+
+class CleanEnv(Protocol):
+    def __call__(self, *, base_url: str | None = None, **more: str) -> dict[str, str]: ...
+
+
+@pytest.fixture
+def clean_env(home: Path) -> CleanEnv:
+    """Make the whole environment of a child process: `clean_env()`, `clean_env(base_url=api.url, ANTHROPIC_API_KEY=…)`.
+
+    It holds no key, and its proxy is an address where nothing listens: whatever the child does, it reaches this
+    machine at most.
+    """
+
+    def make(*, base_url: str | None = None, **more: str) -> dict[str, str]:
+        return {
+            "COLUMNS": "120",
+            "HOME": os.environ["HOME"],
+            "LANG": "C.UTF-8",
+            "NO_COLOR": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+            "PYTHONUTF8": "1",
+            "SUPPORT_AGENT_HOME": str(home),
+            "TERM": "dumb",
+            **guard.CLOSED_PROXY,
+            **({} if base_url is None else {"ANTHROPIC_BASE_URL": base_url}),
+            **more,
+        }
+
+    return make
