@@ -103,7 +103,7 @@ class CallAnswers:
         return mcp_types.ListRootsResult(roots=roots)
 
     async def _visit(self, message: str, url: str) -> mcp_types.ElicitResult:
-        if urlsplit(url).scheme not in {"https", "http"}:
+        if not _is_web_address(url):
             return mcp_types.ElicitResult(action="decline")
         answer = await self.answers.operator.visit_url(self.server, message, url)
         return mcp_types.ElicitResult(action=_action(answer))
@@ -123,6 +123,14 @@ class CallAnswers:
 
     async def _record(self, kind: EntryKind, body: JsonObject) -> None:
         await self.answers.recorder.append(kind, {"server": self.server, "tool_use_id": self.tool_use_id, **body})
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"https", "http"} and bool(parts.netloc)
 
 
 def _unseen(text: str) -> None:

@@ -58,14 +58,15 @@ class Child:
         return None if self._pipes is None else self._pipes.transport.get_returncode()
 
     async def __aenter__(self) -> "tuple[_Lines, _Messages]":
-        loop = asyncio.get_running_loop()
+        pipes = _Pipes()
         # Shielded: a start that is given up half-way would leave a process that no one waits for.
         with anyio.CancelScope(shield=True):
             # A session of its own: Ctrl-C reaches the host only, and one signal reaches all that the server started.
-            _, self._pipes = await loop.subprocess_exec(
-                _Pipes, *self._argv, env=self._env, cwd=self._cwd, stderr=self._stderr, start_new_session=True
+            await asyncio.get_running_loop().subprocess_exec(
+                lambda: pipes, *self._argv, env=self._env, cwd=self._cwd, stderr=self._stderr, start_new_session=True
             )
-        return _Lines(self._pipes), _Messages(self._pipes)
+        self._pipes = pipes
+        return _Lines(pipes), _Messages(pipes)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -214,6 +214,7 @@ def _execute(command: "Callable[[Frame], Awaitable[int]]", *, json: bool = False
         frame.fail(error)
         code = error.exit_code
     except KeyboardInterrupt:
+        frame.say_interrupted()
         code = 130
     except Exception as defect:  # noqa: BLE001 - the boundary: nobody at a terminal is helped by a traceback
         if trace:

@@ -81,11 +81,12 @@ class Connection:
         """Whether the connection has ended; it does not come back."""
         return self._over.is_set()
 
-    def begin(self, context: contextvars.Context) -> None:
-        """Start the server and the task that owns it, outside of whatever call is under way here."""
+    def begin(self) -> None:
+        """Start the server and the task that owns it."""
         loop = asyncio.get_running_loop()
         self._offered: asyncio.Future[Offer] = loop.create_future()
-        self._task = loop.create_task(self._own(), name=f"server {self.name}", context=context)
+        # An empty context: what is under way in the task that starts a server is not what the server asks about.
+        self._task = loop.create_task(self._own(), name=f"server {self.name}", context=contextvars.Context())
 
     async def ready(self) -> Offer:
         """Return what the server offers, as soon as it is known.
@@ -140,7 +141,8 @@ class Connection:
             with flight.deadline():
                 return await send(self._client)
         except TimeoutError as error:
-            raise NoAnswer(f"{self.name} has not answered in time", has_left=flight.has_left) from error
+            why = f"{self.name} has not answered within {flight.timeout_s:g} s"
+            raise NoAnswer(why, has_left=flight.has_left) from error
         except MCPError as error:
             raise await self._meaning(error, flight) from error
         except ValidationError as error:

@@ -35,7 +35,7 @@ class Flight:
         self.answers = answers  # None: the server may ask nothing
         self.has_left = False  # whether the server can have seen it
         self.failure: BaseException | None = None  # of an answer; the SDK would only tell the server
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s  # for one round: until the answer, or until the server asks for something
         self._scope = anyio.CancelScope()
         self._asked = 0
 
@@ -47,7 +47,7 @@ class Flight:
             TimeoutError: the server has let a round last longer than it may.
         """
         with self._scope:
-            self._scope.deadline = anyio.current_time() + self._timeout_s
+            self._scope.deadline = anyio.current_time() + self.timeout_s
             yield
         if self._scope.cancelled_caught:
             raise TimeoutError
@@ -62,7 +62,7 @@ class Flight:
         finally:
             self._asked -= 1
             if not self._asked:
-                self._scope.deadline = anyio.current_time() + self._timeout_s
+                self._scope.deadline = anyio.current_time() + self.timeout_s
 
 
 current: ContextVar[Flight | None] = ContextVar("flight", default=None)

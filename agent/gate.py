@@ -4,6 +4,7 @@ Every call of a run passes here, the model's and the host's own. What cannot pas
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, cast
 from agent import policy
 from agent.binding import Bound, UnusableArguments, bind
 from agent.callbacks import Answers
-from agent.catalog import READ_RESOURCE, Catalog, OfferedTool
+from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, ReadableTemplate
 from agent.content import resource_content, result_content
 from agent.documents import at, fill
 from agent.errors import CallUncertain, ServerProtocolError
@@ -32,7 +33,10 @@ from agent.records import (
     ToolResult,
     Verdict,
 )
-from agent.settings import FactSettings, Settings
+from agent.settings import FactSettings, Settings, ToolReference
+
+_LONGEST_SHOWN = 200  # characters of a name that no tool has
+_LONGEST_REASON = 500  # characters of what a failed call's server said
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,14 +80,28 @@ class Gate:
         tool = self.catalog.offered(call.name)
         if tool is None:
             names = ", ".join(definition["name"] for definition in self.catalog.definitions)
-            return await self._answer(
-                call, call.name, CallStatus.FAILED, f"There is no tool {call.name!r}. There are: {names}."
-            )
+            text = f"There is no tool {call.name[:_LONGEST_SHOWN]!r}. There are: {names}."
+            return await self._answer(call, call.name[:_LONGEST_SHOWN], CallStatus.FAILED, text)
         return await self._pass(call, tool, turn_seq=turn_seq, is_by_host=False)
 
     async def call_by_host(self, call: ToolCall, tool: OfferedTool, *, turn_seq: int) -> ToolResult:
         """Make a call that the host itself wants, by the same way."""
         return await self._pass(call, tool, turn_seq=turn_seq, is_by_host=True)
+
+    def shows_ticket(self, call: ToolCall) -> bool:
+        """Whether this call gives the model the ticket, its record or its text, as it is now."""
+        tickets = self.settings.tickets
+        shown = (tickets.record, tickets.context)
+        if call.name == READ_RESOURCE:
+            located = self._located(call)
+            forms = {_form(reference) for reference in shown if isinstance(reference, str)}
+            return located is not None and _form(located[0].template) in forms
+        tool = self.catalog.offered(call.name)
+        return (
+            tool is not None
+            and tool.server == tickets.server
+            and any(isinstance(reference, ToolReference) and reference.tool == tool.name for reference in shown)
+        )
 
     async def _pass(self, call: ToolCall, tool: OfferedTool, *, turn_seq: int, is_by_host: bool) -> ToolResult:
         try:
@@ -95,7 +113,8 @@ class Gate:
         admitted = _Admitted(call=call, tool=tool, arguments=bound.arguments, decision=decision)
         refusal = await self._refusal(admitted)
         if refusal is not None:
-            return await self._finish(admitted, _told(CallStatus.DENIED, refusal), key=None)
+            told = _told(CallStatus.DENIED, f"Denied: {' '.join(refusal)}")
+            return await self._finish(admitted, told, key=None, reasons=refusal)
         note = f" ({', '.join(bound.stripped)}: set by the host; yours was ignored.)" if bound.stripped else ""
         if self.mode is RunMode.DRY_RUN and not tool.is_read:
             text = f"Recorded, not executed: this is a dry run. Go on as if it had been done.{note}"
@@ -104,16 +123,22 @@ class Gate:
 
     def _bind(self, tool: OfferedTool, arguments: Any, facts: Mapping[str, Any]) -> Bound:
         def value_of(path: str) -> Any:
-            owner, _, name = path.partition(".")
-            if owner == "facts":
-                return facts.get(name)
-            if name == "version":
-                return self.ledger.versions.get(owner)
-            return self.case.value(path)
+            return self._value(path, facts)
 
         return bind(tool, arguments, value_of, most_chars=self.settings.limits.argument_chars)
 
+    def _value(self, path: str, facts: Mapping[str, Any]) -> Any:
+        owner, _, name = path.partition(".")
+        if owner == "facts":
+            return facts.get(name)
+        return self.ledger.versions.get(owner) if name == "version" else self.case.value(path)
+
     async def _read_facts(self, tool: OfferedTool, arguments: Any) -> dict[str, Any]:
+        if isinstance(arguments, dict):
+            # The facts are those of the call that would leave: where the host sets an argument, the model's is none.
+            bound = {name: self._value(path, {}) for name, path in tool.settings.bind.items()}
+            own = {name: value for name, value in cast("JsonObject", arguments).items() if name not in bound}
+            arguments = own | {name: value for name, value in bound.items() if value is not None}
         answers: dict[str, Any] = {}
         facts: dict[str, Any] = {}
         for name, fact in tool.settings.facts.items():
@@ -178,25 +203,24 @@ class Gate:
         )
         return decision
 
-    async def _refusal(self, admitted: _Admitted) -> str | None:
-        """Return why this call may not leave, or None when it may."""
-        because = " ".join(reason.because for reason in admitted.decision.reasons)
+    async def _refusal(self, admitted: _Admitted) -> tuple[str, ...] | None:
+        """Return why this call may not leave, in sentences, or None when it may."""
+        because = tuple(reason.because for reason in admitted.decision.reasons)
         if admitted.decision.verdict is Verdict.DENY:
-            return f"Denied: {because}"
+            return because
         # A dry run asks nobody: the plan says which of its calls would need a yes.
         if admitted.decision.verdict is Verdict.ALLOW or self.mode is RunMode.DRY_RUN:
             return None
-        began = time.monotonic()
-        approval = await self.approver.approve(
-            Proposal(
-                case=self.case,
-                tool=admitted.tool.qualified,
-                effect=admitted.tool.effect,
-                arguments=admitted.arguments,
-                decision=admitted.decision,
+        with self.ledger.waiting():
+            approval = await self.approver.approve(
+                Proposal(
+                    case=self.case,
+                    tool=admitted.tool.qualified,
+                    effect=admitted.tool.effect,
+                    arguments=admitted.arguments,
+                    decision=admitted.decision,
+                )
             )
-        )
-        self.ledger.waited_s += time.monotonic() - began
         await self.recorder.append(
             EntryKind.APPROVAL,
             {
@@ -207,7 +231,7 @@ class Gate:
                 "because": approval.because,
             },
         )
-        return None if approval.is_granted else f"Denied: {because} It was not given: {approval.because}."
+        return None if approval.is_granted else (*because, f"It was not given: {approval.because}.")
 
     async def _call(self, admitted: _Admitted, *, key: str, note: str) -> ToolResult:
         tool, call = admitted.tool, admitted.call
@@ -255,9 +279,18 @@ class Gate:
                 self.ledger.versions[owner] = at(result.structured, source.fields.get("version", "/version"))
 
     async def _finish(
-        self, admitted: _Admitted, result: ToolResult, *, key: str | None, seconds: float = 0.0
+        self,
+        admitted: _Admitted,
+        result: ToolResult,
+        *,
+        key: str | None,
+        seconds: float = 0.0,
+        reasons: tuple[str, ...] | None = None,
     ) -> ToolResult:
-        reasons = tuple(reason.because for reason in admitted.decision.reasons)
+        if reasons is None:
+            decided = tuple(reason.because for reason in admitted.decision.reasons)
+            # What it was allowed for says nothing about why it then failed.
+            reasons = (result.text[:_LONGEST_REASON],) if result.is_error else decided
         self._note_effect(admitted.tool, admitted.arguments, result.status, reasons, key)
         await self._record_result(admitted.call, admitted.tool.qualified, result, seconds)
         return result
@@ -296,8 +329,7 @@ class Gate:
         )
 
     async def _read_resource(self, call: ToolCall) -> ToolResult:
-        uri = call.arguments.get("uri")
-        located = self.catalog.locate(uri, self.case) if isinstance(uri, str) else None
+        located = self._located(call)
         if located is None:
             readable = ", ".join(entry.template for entry in self.catalog.readable)
             text = f"Denied: only this run's own ticket and customer, and what is public, can be read: {readable}."
@@ -312,6 +344,16 @@ class Gate:
         result = ToolResult(content=content, status=CallStatus.DONE)
         await self._record_result(call, READ_RESOURCE, result, time.monotonic() - began)
         return result
+
+    def _located(self, call: ToolCall) -> tuple[ReadableTemplate, str] | None:
+        arguments: Any = call.arguments  # a model's word
+        uri = cast("JsonObject", arguments).get("uri") if isinstance(arguments, dict) else None
+        return self.catalog.locate(uri, self.case) if isinstance(uri, str) else None
+
+
+def _form(template: str) -> str:
+    """Return the template without the names of its variables, which each side chooses for itself."""
+    return re.sub(r"\{\w+\}", "{}", template)
 
 
 def _told(status: CallStatus, text: str) -> ToolResult:

@@ -1,7 +1,6 @@
 """The MCP servers of one command: started together, discovered, called, started again, stopped together."""
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -86,10 +85,9 @@ class Host:
             ServerStartFailed: one of them did not; the others have been stopped.
         """
         _hush_the_sdk()
-        context = contextvars.copy_context()
         try:
             for server in self._servers.values():
-                server.begin(context.copy())
+                server.begin()
             connected = await asyncio.gather(*(server.connected() for server in self._servers.values()))
         except BaseException:
             await self._stop()
@@ -213,11 +211,13 @@ class _Server:
         self._restarting = asyncio.Lock()
         self._is_stopping = False
         self._connection: Connection | None = None
-        self._context = contextvars.Context()
 
-    def begin(self, context: contextvars.Context) -> None:
-        """Start the server; its owner task runs in this context, whoever starts it again."""
-        self._context = context
+    def begin(self) -> None:
+        """Start the server.
+
+        Raises:
+            ServerStartFailed: its log cannot be written.
+        """
         link = open_link(self.name, self._way, self._home)
         self._connection = Connection(
             self.name,
@@ -227,7 +227,7 @@ class _Server:
             noticed=self._noticed,
             on_frame=self._on_frame,
         )
-        self._connection.begin(context.copy())
+        self._connection.begin()
 
     async def connected(self) -> ConnectedServer:
         """Return the server as it presents itself, when it is ready."""
@@ -309,7 +309,7 @@ class _Server:
         await ended.ended()
         self._observer.notice(f"{self.name} is started again ({self._restarts} of {self._settings.restarts}).")
         try:
-            self.begin(self._context)
+            self.begin()
         except ServerStartFailed as failure:
             raise ServerLost(self.name, str(failure)) from failure
         return cast("Connection", self._connection)

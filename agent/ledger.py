@@ -1,6 +1,8 @@
 """What one run has done and used so far: its effects, versions, tokens, dollars and seconds."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +22,12 @@ class Ledger:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0  # None as soon as one price is unknown
     turns: int = 0
-    waited_s: float = 0.0  # for a person's approval
+    waited_s: float = 0.0  # for a person
     in_flight: dict[str, str] = field(default_factory=dict[str, str])  # tool_use_id → server.tool, no read among them
     has_ended: bool = False  # closed or escalated by this run, or planned to be
     began: float = field(default_factory=time.monotonic)
+    _waits: int = field(default=0, init=False, repr=False)  # questions that a person has before them now
+    _waits_since: float = field(default=0.0, init=False, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -34,6 +38,19 @@ class Ledger:
     def writes(self) -> int:
         """How many calls left, or would have in a dry run, that were not reads."""
         return sum(effect.status in _LEFT for effect in self.effects)
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Count the time of the block as waiting for a person; where blocks overlap, it counts once."""
+        if self._waits == 0:
+            self._waits_since = time.monotonic()
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if self._waits == 0:
+                self.waited_s += time.monotonic() - self._waits_since
 
     def note(self, effect: Effect, report: EffectReport) -> None:
         """Add one call that was not a read, whatever became of it."""

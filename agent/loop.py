@@ -1,16 +1,19 @@
 """One run: the model's turns over one ticket, until the ticket system shows an outcome."""
 
+import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 import anyio
 
 import prompts
-from agent.catalog import READ_RESOURCE, Catalog
-from agent.documents import fill
+from agent.catalog import Catalog
+from agent.documents import fill, without_surrogates
 from agent.errors import InfrastructureError, ModelUnavailable, ServerError
 from agent.gate import Gate
 from agent.ledger import Ledger
@@ -40,6 +43,11 @@ NUDGE = (
     "The ticket is not finished: it is neither closed, nor waiting for the customer, nor escalated. "
     "Finish it now with one of your tools."
 )
+
+_SOUND_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_SOUND_ID = re.compile(r"(?!host-)[a-zA-Z0-9_-]{1,64}")  # `host-1`, … are the host's own calls
+_LONGEST_LIST = 10  # calls in each part of a hand-off summary
+_LONGEST_TOLD = 200  # characters of a call's arguments, and of why it was not done
 
 _CUT_OFF = "Your reply was cut off at its token limit. Go on, more briefly."
 _NOT_RUN = "Not run: the reply that asked for it was not complete."
@@ -114,6 +122,7 @@ class Finished:
 
 async def work(run: Run) -> Finished:
     """Resolve the run's ticket and report; an infrastructure failure is part of what is returned."""
+    run.ledger.began = time.monotonic()  # a run that was prepared ahead has used nothing of its time yet
     try:
         return Finished(report=run.report(await resolve(run)))
     except InfrastructureError as failure:
@@ -209,7 +218,7 @@ async def _reply(run: Run) -> Reply:
     timeout_s = min(run.limits.reply_seconds, run.seconds_left)
     request = ModelRequest(system=run.system, messages=run.messages, tools=run.catalog.definitions, timeout_s=timeout_s)
     reply = await run.model.reply(request, lambda delta: run.observer.text(run.case.ticket.id, delta))
-    content = _replayable(reply.content)
+    content = _answerable(run, reply.content)
     run.ledger.turns += 1
     run.ledger.spend(reply.usage, reply.cost_usd)
     entry = await run.recorder.append(
@@ -228,34 +237,71 @@ async def _reply(run: Run) -> Reply:
     if run.messages[-1]["role"] == "assistant":
         # It goes on where a paused reply stopped: one turn of the conversation.
         content = [*run.messages.pop()["content"], *content]
-    run.messages.append({"role": "assistant", "content": content})
+    run.messages.append({"role": "assistant", "content": _replayable(content)})
     return replace(reply, content=content)
 
 
-def _replayable(content: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return the reply as it can be sent back: no id twice, never empty."""
-    seen: set[str] = set()
+def _answerable(run: Run, content: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the reply with calls that can each be answered: ids that are sound, and used once in the whole run."""
+    earlier = {call.id for message in run.messages for call in _calls_of(message)}
+    ids: dict[str, str] = {}
     kept: list[JsonObject] = []
-    for block in content:
-        if block.get("type") == "tool_use":
-            # A second block of the same id could be answered by no result of its own.
-            if block["id"] in seen:
-                continue
-            seen.add(block["id"])
-        kept.append(block)
+    for block in without_surrogates(content):
+        if block.get("type") != "tool_use":
+            kept.append(block)
+            continue
+        id_ = block["id"]
+        if id_ in ids:
+            continue  # the same id twice in one reply is one call: making it twice could pay twice
+        is_sound = _SOUND_ID.fullmatch(id_) and id_ not in earlier
+        ids[id_] = id_ if is_sound else f"renamed_{run.ledger.turns}_{len(ids) + 1}"
+        kept.append(block | {"id": ids[id_]})
+    return kept
+
+
+def _replayable(content: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the reply as it can be sent back: names and arguments in the API's shapes, no blank text, never empty."""
+    kept = [_replayable_call(block) for block in content if block.get("type") != "text" or block["text"].strip()]
     return kept or [{"type": "text", "text": "(no answer)"}]
+
+
+def _replayable_call(block: JsonObject) -> JsonObject:
+    if block.get("type") != "tool_use":
+        return block
+    name = block["name"] if _SOUND_NAME.fullmatch(block["name"]) else "not_a_tool"
+    return block | {"name": name, "input": block["input"] if _is_json_object(block["input"]) else {}}
+
+
+def _is_json_object(value: Any) -> bool:
+    try:
+        return isinstance(value, dict) and bool(json.dumps(value, allow_nan=False))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _calls_of(message: JsonObject) -> list[ToolCall]:
+    return Reply(content=message["content"], stop_reason="", model="").tool_calls
 
 
 async def _make_calls(run: Run, calls: Sequence[ToolCall]) -> JsonObject:
     """Make a reply's calls, neighbouring reads together and writes in order; return the message that answers them."""
+    versions, known = run.ledger.versions, run.ledger.versions.get("ticket")
+    rereads = [call.id for call in calls if run.gate.shows_ticket(call)]
+    # Read before the text is: what the model then knows is at least as new as what it writes against.
+    newest = await run.helpdesk.version(run.case.ticket.id) if rereads else known
+    results = await _results(run, calls)
+    # Only now: a write of this same reply was asked for before the model had seen the text.
+    if versions.get("ticket") == known and any(results[id_].status is CallStatus.DONE for id_ in rereads):
+        versions["ticket"] = newest
+    return {"role": "user", "content": [_tool_result(call.id, results[call.id]) for call in calls]}
+
+
+async def _results(run: Run, calls: Sequence[ToolCall]) -> Mapping[str, ToolResult]:
     results: dict[str, ToolResult] = {}
 
     async def make(call: ToolCall) -> None:
         results[call.id] = await run.gate.pass_through(call, turn_seq=run.turn_seq)
 
-    if any(call.name == READ_RESOURCE for call in calls):
-        # Read before the text is: what the model then knows is at least as new as what it writes against.
-        run.ledger.versions["ticket"] = await run.helpdesk.version(run.case.ticket.id)
     for are_reads, group in groupby(calls, key=run.gate.is_read):
         if not are_reads:
             for call in group:
@@ -267,7 +313,7 @@ async def _make_calls(run: Run, calls: Sequence[ToolCall]) -> JsonObject:
                     reads.start_soon(make, call)
         except* ServerError as lost:
             raise lost.exceptions[0] from None
-    return {"role": "user", "content": [_tool_result(call.id, results[call.id]) for call in calls]}
+    return results
 
 
 def _tool_result(tool_use_id: str, result: ToolResult) -> JsonObject:
@@ -276,11 +322,9 @@ def _tool_result(tool_use_id: str, result: ToolResult) -> JsonObject:
 
 
 def _unfinished(reply: Reply, text: str) -> JsonObject:
-    """Return the message after a reply whose calls, if any, are not made."""
-    not_run = [
-        _tool_result(call.id, ToolResult(content=[{"type": "text", "text": _NOT_RUN}], status=CallStatus.FAILED))
-        for call in reply.tool_calls
-    ]
+    """Return the message after a reply whose calls, if any, are not made; their results then say the text."""
+    told = ToolResult(content=[{"type": "text", "text": f"{_NOT_RUN} {text}"}], status=CallStatus.FAILED)
+    not_run = [_tool_result(call.id, told) for call in reply.tool_calls]
     return {"role": "user", "content": not_run or [{"type": "text", "text": text}]}
 
 
@@ -306,24 +350,34 @@ async def _hand_over(run: Run, gave_up: GaveUp) -> Outcome:
     if outcome is None:
         failure = f"The hand-off did not succeed ({result.text}), and {because}."
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason=failure)
-    return Outcome(kind=outcome.kind, reason=f"Handed over to people: {because}.")
+    told = "It would be handed over" if outcome.kind is OutcomeKind.PLANNED else "Handed over"
+    return Outcome(kind=outcome.kind, reason=f"{told} to people: {because}.")
 
 
 def _summary(run: Run, because: str) -> str:
-    done = [effect for effect in run.ledger.effects if effect.status in {CallStatus.DONE, CallStatus.PLANNED}]
-    others = [effect for effect in run.ledger.effects if effect not in done]
+    happened = {CallStatus.DONE, CallStatus.PLANNED}
+    done = [_line(effect) for effect in run.ledger.effects if effect.status in happened]
+    others = [
+        f"{_line(effect)} ({effect.status}: {' '.join(effect.reasons)[:_LONGEST_TOLD]})"
+        for effect in run.ledger.effects
+        if effect.status not in happened
+    ]
     spoken = [message for message in run.messages if message["role"] == "assistant"]
     words = Reply(content=spoken[-1]["content"], stop_reason="", model="").text if spoken else ""
     return prompts.render(
         "handoff",
         reason=f"{because}.",
-        done="\n".join(_line(effect) for effect in done) or "- nothing",
-        open="\n".join(f"{_line(effect)} ({effect.status}: {' '.join(effect.reasons)})" for effect in others)
-        or "- nothing",
-        last_words=words[:2000] or "(none)",
+        done=_list(done),
+        open=_list(others),
+        last_words=words[:1500] or "(none)",
     )
+
+
+def _list(lines: Sequence[str]) -> str:
+    earlier = [f"- {len(lines) - _LONGEST_LIST} others before these"] if len(lines) > _LONGEST_LIST else []
+    return "\n".join([*earlier, *lines[-_LONGEST_LIST:]]) or "- nothing"
 
 
 def _line(effect: EffectReport) -> str:
     arguments = ", ".join(f"{name}={str(value)[:120]!r}" for name, value in effect.arguments.items())
-    return f"- {effect.server}.{effect.tool}({arguments})"
+    return f"- {effect.server}.{effect.tool}({arguments[:_LONGEST_TOLD]})"

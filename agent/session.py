@@ -14,7 +14,7 @@ from agent.journal import MemoryJournal, new_run_id
 from agent.ledger import Ledger
 from agent.loop import Finished, Run, work
 from agent.protocols import Approver, Model, Observer, Operator
-from agent.records import RunMode
+from agent.records import FormAnswer, JsonObject, RunMode
 from agent.settings import Settings
 from agent.tickets import Helpdesk
 
@@ -47,7 +47,7 @@ class Session:
         roots = self.settings.roots
         answers = Answers(
             model=model,
-            operator=operator,
+            operator=_Unhurried(operator, ledger),
             recorder=recorder,
             limits=self.settings.limits,
             roots=[*([roots.knowledge] if roots.knowledge else []), *roots.folders],
@@ -86,6 +86,22 @@ class Session:
         # Not in a `finally`: a run that is cut short stays listed, so that its interruption can be told.
         del self.active[run.recorder.run_id]
         return finished
+
+
+class _Unhurried:
+    """An operator whose time is not the run's: while it answers, the run's clock stands still."""
+
+    def __init__(self, operator: Operator, ledger: Ledger) -> None:
+        self._operator = operator
+        self._ledger = ledger
+
+    async def fill_form(self, server: str, message: str, schema: JsonObject) -> FormAnswer:
+        with self._ledger.waiting():
+            return await self._operator.fill_form(server, message, schema)
+
+    async def visit_url(self, server: str, message: str, url: str) -> FormAnswer:
+        with self._ledger.waiting():
+            return await self._operator.visit_url(server, message, url)
 
 
 @asynccontextmanager

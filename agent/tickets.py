@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
+from agent.catalog import CONFINING
 from agent.content import result_content
-from agent.documents import at, fill
+from agent.documents import at, fill, without_surrogates
 from agent.errors import ConfigurationError, ServerProtocolError, TicketNotFound
 from agent.host import Host, NotFound
 from agent.records import (
@@ -26,10 +27,11 @@ from agent.records import (
 from agent.settings import Condition, QueueReference, RecordReference, Settings, ToolReference
 
 _ENDED_BY = {
-    "closed": (OutcomeKind.CLOSED, frozenset({Effect.CLOSE, Effect.UNNAMED})),
-    "escalated": (OutcomeKind.ESCALATED, frozenset({Effect.ESCALATE, Effect.UNNAMED})),
-    "pending": (OutcomeKind.PENDING, frozenset({Effect.REPLY, Effect.UNNAMED})),
+    "closed": (OutcomeKind.CLOSED, Effect.CLOSE),
+    "escalated": (OutcomeKind.ESCALATED, Effect.ESCALATE),
+    "pending": (OutcomeKind.PENDING, Effect.REPLY),
 }
+_MOST_PAGES = 1_000
 _HAPPENED = frozenset({CallStatus.DONE, CallStatus.UNCERTAIN})
 
 
@@ -68,9 +70,8 @@ class Helpdesk:
             raise TicketNotFound(f"There is no ticket {ticket_id}.") from missing
 
     async def version(self, ticket_id: str) -> Any:
-        """Return the ticket's version now, or None where the helpdesk keeps none."""
-        pointer = self._tickets.fields.get("version")
-        return None if pointer is None else at(await self.record(ticket_id), pointer)
+        """Return the version now of a ticket that is being worked, or None where the helpdesk keeps none."""
+        return None if "version" not in self._tickets.fields else (await self._fields_now(ticket_id))["version"]
 
     def is_workable(self, ticket: Ticket) -> bool:
         """Whether the configuration lets the agent work a ticket in this state."""
@@ -81,15 +82,17 @@ class Helpdesk:
         queue = self._tickets.queue
         if queue is None:
             raise ConfigurationError("No queue is configured: [tickets] needs `queue = { tool = …, items = … }`.")
-        items: list[QueueItem] = []
+        items: dict[str, QueueItem] = {}  # a ticket that moves while pages are read may stand on two of them
         cursor: str | None = None
-        while limit is None or len(items) < limit:
-            page = await self._call(queue, {}, extra={"cursor": cursor} if cursor else {})
-            items += _queue_items(page, queue)
+        for _ in range(_MOST_PAGES):
+            if limit is not None and len(items) >= limit:
+                break
+            page = await self._call(queue, {}, extra={"cursor": cursor} if cursor else {}, is_read=True)
+            items |= {item.ticket_id: item for item in self._queue_items(page, queue) if item.ticket_id not in items}
             cursor = at(page, queue.next_cursor) if queue.next_cursor else None
             if not cursor:
                 break
-        return items[:limit]
+        return list(items.values())[:limit]
 
     async def import_tickets(self, tickets: Sequence[JsonObject]) -> JsonObject:
         """Hand new tickets to the helpdesk's own import and return what it answers."""
@@ -114,46 +117,70 @@ class Helpdesk:
 
     async def outcome(self, case: Case, effects: Iterable[EffectReport]) -> Outcome | None:
         """Return how the ticket stands because of this run, read past every cache; None if the run has not ended it."""
-        own = {self._effect_of(effect) for effect in effects if effect.status in _HAPPENED}
+        own = {self._effect_on_ticket(effect) for effect in effects if effect.status in _HAPPENED} - {None}
         if not own:
             return None
-        now = await self._ticket(case.ticket.id)
+        now = await self._fields_now(case.ticket.id)
         for name, condition in self._tickets.outcome.items():
             kind, ended_by = _ENDED_BY[name]
-            if own & ended_by and _matches(now.fields, condition):
-                return Outcome(kind=kind, reason=f"Read back from the helpdesk: {_described(now.fields, condition)}.")
+            if own & {ended_by, Effect.UNNAMED} and _matches(now, condition):
+                return Outcome(kind=kind, reason=f"Read back from the helpdesk: {_described(now, condition)}.")
         return None
 
     def planned_outcome(self, case: Case, effects: Iterable[EffectReport]) -> Outcome | None:
         """Return what a dry run's planned calls would leave, by the changes that their tools declare."""
         fields = dict(case.ticket.fields)
-        effects = [effect for effect in effects if effect.status is CallStatus.PLANNED]
-        for effect in effects:
-            tool = self._settings.tools.get(f"{effect.server}.{effect.tool}")
-            changes: Mapping[str, Any] = tool.changes if tool is not None else {}
-            for name, value in changes.items():
-                owner, _, field_name = name.partition(".")
-                if owner == "ticket" and not str(value).startswith("$"):
-                    fields[field_name] = value
+        planned = [effect for effect in effects if effect.status is CallStatus.PLANNED]
+        for effect in planned:
+            fields |= self._changes(effect)
         for name, condition in self._tickets.outcome.items():
             _, ended_by = _ENDED_BY[name]
-            if _matches(fields, condition) and any(self._effect_of(effect) in ended_by for effect in effects):
+            endings = [effect for effect in planned if self._effect_on_ticket(effect) in {ended_by, Effect.UNNAMED}]
+            if endings and _matches(fields, condition):
                 return Outcome(kind=OutcomeKind.PLANNED, reason=f"It would be {name}: {_described(fields, condition)}.")
+            if any(self._effect_on_ticket(effect) is ended_by and not self._changes(effect) for effect in endings):
+                return Outcome(kind=OutcomeKind.PLANNED, reason=f"It would be {name}, by what its tool is for.")
         return None
 
-    def _effect_of(self, effect: EffectReport) -> Effect:
+    def _effect_on_ticket(self, effect: EffectReport) -> Effect | None:
+        """Return what the call does; None if it is about the customer alone: an invoice sent again ends no ticket."""
         tool = self._settings.tools.get(f"{effect.server}.{effect.tool}")
-        return tool.effect if tool is not None else Effect.UNNAMED
+        if tool is None:
+            return Effect.UNNAMED
+        bound = CONFINING.intersection(tool.bind.values())
+        return tool.effect if not bound or "ticket.id" in bound else None
 
-    async def _ticket(self, ticket_id: str) -> Ticket:
+    def _changes(self, effect: EffectReport) -> dict[str, Any]:
+        """Return the ticket's fields that the call's tool is declared to set, whatever its arguments are."""
+        tool = self._settings.tools.get(f"{effect.server}.{effect.tool}")
+        declared: Mapping[str, Any] = tool.changes if tool is not None else {}
+        return {
+            name.removeprefix("ticket."): value
+            for name, value in declared.items()
+            if name.startswith("ticket.") and not str(value).startswith("$")
+        }
+
+    async def _fields_now(self, ticket_id: str) -> dict[str, Any]:
+        try:
+            return self._fields(ticket_id, await self.record(ticket_id))
+        except TicketNotFound as gone:
+            raise ServerProtocolError(
+                self._tickets.server, f"Ticket {ticket_id} is gone since this run began."
+            ) from gone
+
+    def _fields(self, ticket_id: str, record: JsonObject) -> dict[str, Any]:
         tickets = self._tickets
-        record = await self.record(ticket_id)
         fields = {name: at(record, pointer) for name, pointer in tickets.fields.items()}
         if not fields.get("requester") or fields.get("status") is None:
             raise ServerProtocolError(
                 tickets.server,
                 f"The record of ticket {ticket_id} has no requester or status where [tickets] fields point.",
             )
+        return fields
+
+    async def _ticket(self, ticket_id: str) -> Ticket:
+        tickets = self._tickets
+        fields = self._fields(ticket_id, await self.record(ticket_id))
         context = await self._text(tickets.server, tickets.context, {"ticket_id": ticket_id})
         return Ticket(id=ticket_id, fields=fields, context=context)
 
@@ -176,19 +203,20 @@ class Helpdesk:
 
     async def _record(self, server: str, reference: RecordReference, values: Mapping[str, str]) -> JsonObject:
         if isinstance(reference, ToolReference):
-            return await self._call(reference, values, server=server)
+            return await self._call(reference, values, server=server, is_read=True)
         text = await self._text(server, reference, values)
         try:
             record = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise ServerProtocolError(server, f"{_uri(reference, values)} is not a JSON object.")
-        return record  # pyright: ignore[reportUnknownVariableType]  # JSON of any shape
+        return without_surrogates(record)  # an escape in the text may stand for half a character
 
     async def _text(self, server: str, reference: RecordReference, values: Mapping[str, str]) -> str:
         if isinstance(reference, ToolReference):
-            return json.dumps(await self._call(reference, values, server=server), ensure_ascii=False, indent=1)
+            record = await self._call(reference, values, server=server, is_read=True)
+            return json.dumps(record, ensure_ascii=False, indent=1)
         result = await self._host.read_resource(server, _uri(reference, values))
         return "\n".join(text for contents in result.contents if (text := getattr(contents, "text", None)))
 
@@ -199,6 +227,7 @@ class Helpdesk:
         *,
         server: str | None = None,
         extra: Mapping[str, Any] | None = None,
+        is_read: bool = False,
     ) -> JsonObject:
         """Call a tool of the helpdesk's own server for the host and return its structured result."""
         server = server or self._tickets.server
@@ -210,7 +239,7 @@ class Helpdesk:
                 f"[tickets] fills {reference.tool} with ${unknown.args[0]}, but the host has {known} there."
             ) from unknown
         answer = await self._host.call_tool(
-            server, reference.tool, arguments, key=None, is_repeatable=False, answers=None
+            server, reference.tool, arguments, key=None, is_repeatable=is_read, answers=None
         )
         if answer.is_error:
             said = ToolResult(content=result_content(answer, 1000), status=CallStatus.FAILED).text
@@ -229,6 +258,23 @@ class Helpdesk:
         result = await self._host.get_prompt(self._tickets.server, prompt.name, arguments)
         return [text for message in result.messages if (text := getattr(message.content, "text", None))]
 
+    def _queue_items(self, page: JsonObject, queue: QueueReference) -> list[QueueItem]:
+        listed: Any = at(page, queue.items)
+        if not isinstance(listed, list) or any(at(item, queue.id) is None for item in cast("list[Any]", listed)):
+            raise ServerProtocolError(
+                self._tickets.server,
+                f"{queue.tool} gives no list of tickets with ids where [tickets] queue points: "
+                f"items = {queue.items!r}, id = {queue.id!r}.",
+            )
+        return [
+            QueueItem(
+                ticket_id=str(at(item, queue.id)),
+                requester=str(at(item, queue.requester) or "") if queue.requester else "",
+                summary=item,
+            )
+            for item in cast("list[JsonObject]", listed)
+        ]
+
     def _configured(self, name: str, reference: ToolReference | None) -> ToolReference:
         if reference is None:
             raise ConfigurationError(f"This helpdesk has no `{name}`: [tickets] names no tool for it.")
@@ -243,18 +289,6 @@ def untrusted(origin: str, text: str) -> str:
 
 def _uri(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda name: quote(str(values[name[1]]), safe=""), template)
-
-
-def _queue_items(page: JsonObject, queue: QueueReference) -> list[QueueItem]:
-    listed: list[JsonObject] = at(page, queue.items) or []
-    return [
-        QueueItem(
-            ticket_id=str(at(item, queue.id)),
-            requester=str(at(item, queue.requester)) if queue.requester else "",
-            summary=item,
-        )
-        for item in listed
-    ]
 
 
 def _matches(fields: Mapping[str, Any], condition: Condition) -> bool:

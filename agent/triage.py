@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from agent.errors import InfrastructureError, ModelError, SupportAgentError, UsageError
+from agent.errors import InfrastructureError, ModelError, SupportAgentError
 from agent.loop import Finished, Run
 from agent.records import Outcome, OutcomeKind, RunMode, RunReport, Usage
 from agent.tickets import QueueItem
@@ -49,8 +49,9 @@ class Triage:
         if isinstance(done.failure, ModelError) or self._failures >= _FAILURES_IN_A_ROW:
             self.stopped = self.stopped or f"not started, because of an earlier failure: {done.failure}"
             self.failure = self.failure or done.failure
-        if self.budget_usd is not None and self.cost_usd is not None and self.cost_usd >= self.budget_usd:
-            self.stopped = self.stopped or f"not started: the budget of ${self.budget_usd:.2f} is used"
+        if self.budget_usd is not None and (self.cost_usd is None or self.cost_usd >= self.budget_usd):
+            why = "cannot be kept: what this model costs is not known" if self.cost_usd is None else "is used"
+            self.stopped = self.stopped or f"not started: the budget of ${self.budget_usd:.2f} {why}"
 
 
 async def triage(queue: Sequence[QueueItem], state: Triage) -> list[RunReport]:
@@ -65,11 +66,12 @@ async def triage(queue: Sequence[QueueItem], state: Triage) -> list[RunReport]:
 
     async def one(item: QueueItem) -> None:
         # The customer first: a second ticket of the same customer must not hold a place while it waits.
-        async with customers[item.requester or item.ticket_id], entrances:
+        async with customers[item.requester.casefold() or item.ticket_id], entrances:
             done = await _guarded(item, state, slots)
         if done is not None:
             state.count(done)
-        reports[item.ticket_id] = done.report if done else _not_started(item, state, state.stopped or "not started")
+        stopped = state.stopped or "not started"
+        reports[item.ticket_id] = done.report if done else _unresolved(item, state, None, stopped)
         state.on_report(item, reports[item.ticket_id])
 
     async with anyio.create_task_group() as tickets:
@@ -82,27 +84,31 @@ async def _guarded(item: QueueItem, state: Triage, slots: anyio.CapacityLimiter)
     """Work one ticket so that nothing it meets can end the others; None when it was not started."""
     if state.stopped is not None:
         return None
+    run: Run | None = None
     try:
         run = await state.prepare(item.ticket_id)
         async with slots:
             return None if state.stopped is not None else await state.work(run)
-    except UsageError as gone:
-        return Finished(report=_not_started(item, state, str(gone)))
     except SupportAgentError as error:
         failure = error if isinstance(error, InfrastructureError) else None
-        return Finished(report=_not_started(item, state, str(error)), failure=failure)
+        return Finished(report=_unresolved(item, state, run, str(error)), failure=failure)
     except Exception as defect:  # noqa: BLE001 - the boundary: one ticket's defect is recorded, the others go on
         _log.exception("ticket %s", item.ticket_id)
-        return Finished(report=_not_started(item, state, f"an internal error ({type(defect).__name__}: {defect})"))
+        reason = f"an internal error ({type(defect).__name__}: {defect})"
+        return Finished(report=_unresolved(item, state, run, reason))
 
 
-def _not_started(item: QueueItem, state: Triage, reason: str) -> RunReport:
+def _unresolved(item: QueueItem, state: Triage, run: Run | None, reason: str) -> RunReport:
+    """Report a ticket that came to no outcome; a run that had begun says what it has done and used."""
+    outcome = Outcome(kind=OutcomeKind.UNRESOLVED, reason=reason)
+    if run is not None:
+        return run.report(outcome)
     return RunReport(
         run_id="",
         ticket_id=item.ticket_id,
         mode=state.mode,
         model=state.model_name,
-        outcome=Outcome(kind=OutcomeKind.UNRESOLVED, reason=reason),
+        outcome=outcome,
         turns=0,
         effects=(),
         usage=Usage(),

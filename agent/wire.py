@@ -70,7 +70,7 @@ def _stdio(name: str, transport: StdioTransport, home: Path) -> Link:
     argv = [transport.command, *transport.args]
     if sys.platform == "win32":  # no process groups: the SDK ends what it started through a job object
         parameters = StdioServerParameters(command=argv[0], args=argv[1:], env=env, cwd=transport.cwd)
-        text = os.fdopen(os.dup(log.file.fileno()), "w", encoding="utf-8")
+        text = os.fdopen(log.file.fileno(), "w", encoding="utf-8", closefd=False)
         return Link(
             transport=cast("Transport", stdio_client(parameters, text)),
             kind="stdio",

@@ -118,8 +118,10 @@ class HelpdeskServer(MCPServer[Any]):
 def _sentence(name: str, error: ToolError) -> str | None:
     """Return what the model may read; None for a crash, whose text stays in the log."""
     match error.__cause__:
-        case ValidationError() as cause:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in cause.errors())
+        # Of a crash it would be about a result, after the effect: nothing that other arguments could mend.
+        case ValidationError() as cause if not isinstance(error, UnexpectedToolError):
+            first = cause.errors(include_url=False, include_input=False)[:10]
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in first)
             return f"{name} was not carried out. Correct these arguments: {faults}."
         case Refused() as cause:
             return str(cause)

@@ -87,13 +87,16 @@ def main(service: Service) -> NoReturn:
     # What the imports made lives as long as the process: no collection need ever look at it.
     gc.freeze()
     gc.enable()
+    status = 0
     try:
         server.run()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except* KeyboardInterrupt:
+        status = INTERRUPTED
+    except* BrokenPipeError:
+        pass  # A client that was killed leaves without a word; answers to it then have nowhere to go.
     database.close()
     # The client has left and the data is on disk; taking the interpreter apart would only delay the client's exit.
-    os._exit(0)
+    os._exit(status)
 
 
 def _reset(service: Service, url: str) -> NoReturn:

@@ -40,6 +40,18 @@ class Done:
     is_new: bool  # False: an earlier call with this key did it
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One change: the fields that changed, before and after it."""
+
+    at: str
+    actor: str
+    kind: str
+    before: JsonObject
+    after: JsonObject
+    key: str | None
+
+
 def now() -> str:
     """Return the time as the tables keep it."""
     return stamp(datetime.now(UTC))

@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from agent.errors import SupportAgentError
 from agent.records import JsonObject
-from agent.render import open_console, show_error, show_frame
+from agent.render import open_console, show_error, show_frame, show_notice
 
 
 class Frame:
@@ -18,6 +18,7 @@ class Frame:
         self.err = open_console(sys.stderr)
         self._is_traced = is_traced
         self._has_printed = False
+        self._left_behind: tuple[str, ...] = ()
 
     @property
     def has_person(self) -> bool:
@@ -41,10 +42,20 @@ class Frame:
         if self.is_json and not self._has_printed:
             self.print_json({"error": str(error)})
 
+    def interrupted(self, left_behind: Iterable[str]) -> None:
+        """Take what an interruption leaves behind; it is told when the view has closed."""
+        self._left_behind = tuple(left_behind)
+
+    def say_interrupted(self) -> None:
+        """Say that the command was interrupted, and what it left behind."""
+        for sentence in self._left_behind:
+            show_notice(self.err, sentence)
+        self.fail("Interrupted. The same command begins anew.")
+
     def say(self, sentence: str) -> None:
         """Print a sentence for the person, unless the command speaks JSON."""
         if not self.is_json:
-            self.out.print(sentence)
+            self.out.print(sentence, soft_wrap=True)
 
     def _frame(self, server: str, direction: str, message: str) -> None:
         show_frame(self.err, server=server, is_sent=direction == "→", frame=message)

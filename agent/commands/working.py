@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,9 @@ from agent.loop import Finished, Run
 from agent.models import OFFLINE, load_model, model_name
 from agent.protocols import Approver, Model, Observer, Operator
 from agent.records import JsonObject, OutcomeKind, RunMode, RunReport
-from agent.render import LiveView, PlainView, QueueView, SilentView, show_plan, show_queue
+from agent.render import LiveView, PlainView, QueueView, SilentView, show_notice, show_plan, show_queue
 from agent.render.desk import Desk, Pausable
+from agent.render.figures import count
 from agent.render.questions import DecliningOperator, TerminalApprover, TerminalOperator
 from agent.session import Session, open_session
 from agent.settings import Settings
@@ -41,8 +42,7 @@ async def run_ticket(frame: Frame, ticket_id: str, options: WorkOptions) -> int:
     """Work one ticket, show it as it happens, and return the exit code."""
     settings = load_here(model=options.model)
     name = _announced_model(frame, settings, options)
-    view = SilentView() if frame.is_json else LiveView(frame.out) if frame.out.is_terminal else PlainView(frame.out)
-    with view:
+    with _view(frame) as view:
         async with _session(frame, settings, name, view) as (session, model):
             approver, operator = _person(frame, options, view)
             run = await session.prepare(ticket_id, model=model, mode=options.mode, approver=approver, operator=operator)
@@ -51,6 +51,13 @@ async def run_ticket(frame: Frame, ticket_id: str, options: WorkOptions) -> int:
     if finished.failure is not None:
         raise finished.failure
     return 1 if finished.report.outcome.kind is OutcomeKind.UNRESOLVED else 0
+
+
+def _view(frame: Frame) -> SilentView | LiveView | PlainView:
+    if frame.is_json:
+        return SilentView()
+    # Frames and moving rows would tear each other.
+    return LiveView(frame.out) if frame.out.is_terminal and frame.trace is None else PlainView(frame.out)
 
 
 async def run_queue(
@@ -74,14 +81,18 @@ async def run_queue(
                 model_name=name,
                 concurrency=concurrency,
                 budget_usd=budget_usd,
-                on_report=lambda _, report: queue_view.finished(report) if view is queue_view else None,
+                on_report=lambda item, report: (
+                    None if frame.is_json else queue_view.finished(report, requester=item.requester)
+                ),
             )
             reports = await triage(queue, state)
     duration_s = time.monotonic() - began
     if frame.is_json:
         frame.print_json(_queue_json(reports, state, duration_s))
     else:
-        show_queue(frame.out, queue_view.rows, duration_s=duration_s)
+        place = {report.ticket_id: number for number, report in enumerate(reports)}
+        rows = sorted(queue_view.rows, key=lambda row: place[row.report.ticket_id])
+        show_queue(frame.out, rows, duration_s=duration_s)
     is_any_reached = any(report.outcome.kind is not OutcomeKind.UNRESOLVED for report in reports)
     if state.failure is not None and not is_any_reached:
         raise state.failure
@@ -103,7 +114,7 @@ async def _session(
             try:
                 yield session, model
             except asyncio.CancelledError:
-                _say_interrupted(frame, session)
+                frame.interrupted(_left_behind(session))
                 raise
             await model.aclose()
     finally:
@@ -126,7 +137,7 @@ def _person(frame: Frame, options: WorkOptions, view: Pausable) -> tuple[Approve
     desk = Desk(frame.out, view) if frame.has_person else None
     operator = DecliningOperator() if desk is None else TerminalOperator(desk)
     if options.approve == "always":
-        frame.err.print("Every call that needs a person's approval gets it (--approve always).", style="yellow")
+        show_notice(frame.err, "Every call that needs a person's approval gets it (--approve always).")
         return approval.always(), operator
     if options.approve == "never":
         return approval.never("approvals are switched off"), operator
@@ -148,12 +159,8 @@ def _queue_json(reports: list[RunReport], state: Triage, duration_s: float) -> J
     }
 
 
-def _say_interrupted(frame: Frame, session: Session) -> None:
+def _left_behind(session: Session) -> Iterator[str]:
     for run in session.active.values():
         in_flight = ", ".join(sorted(run.ledger.in_flight.values()))
-        told = f" In flight: {in_flight}, so look at the ticket before it is worked again." if in_flight else ""
-        frame.err.print(
-            f"Interrupted: ticket {run.case.ticket.id}, after {run.ledger.turns} turns.{told} "
-            f"The same command works it anew.",
-            soft_wrap=True,
-        )
+        told = f" In flight: {in_flight}; look at the ticket before it is worked again." if in_flight else ""
+        yield f"Ticket {run.case.ticket.id} was left after {count(run.ledger.turns, 'turn')}.{told}"

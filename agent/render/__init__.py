@@ -1,7 +1,7 @@
 """Everything a person sees. The questions that a person answers are in `agent.render.questions`."""
 
 from agent.render.live import LiveView
-from agent.render.messages import Check, CheckState, show_checks, show_error, show_frame
+from agent.render.messages import Check, CheckState, show_checks, show_error, show_frame, show_notice
 from agent.render.page import open_console
 from agent.render.plain import PlainView, SilentView
 from agent.render.queue import QueueRow, QueueView, show_queue
@@ -26,6 +26,7 @@ __all__ = [
     "show_checks",
     "show_error",
     "show_frame",
+    "show_notice",
     "show_plan",
     "show_queue",
     "show_report",

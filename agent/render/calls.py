@@ -15,7 +15,7 @@ INDENT = 6  # turn number and symbol
 SLOW_S = 1.0
 """Calls that take longer say how long; for the others it would be noise."""
 
-_ROWS_OF_EFFECT = 6  # what a customer will read, or what money does, is shown further than what was searched for
+_ROWS_OF_EFFECT = 12  # what a customer will read, or what money does, is shown further than what was searched for
 _ROWS_OF_READ = 2
 _MESSAGE_CHARACTERS = 600
 

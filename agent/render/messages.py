@@ -37,6 +37,12 @@ def show_error(console: Console, error: BaseException | str) -> None:
         page.print(Line(indent=2, body=page.block(more, style=Tone.QUIET)))
 
 
+def show_notice(console: Console, message: str) -> None:
+    """Show a remark of the host outside any run; further lines stand behind a bar, as a server's last words do."""
+    page = Page(console)
+    page.print(*page.message(message, lead=Text(page.symbols.care, style=Tone.CARE), indent=2))
+
+
 def show_checks(console: Console, checks: Sequence[Check]) -> None:
     """Show what was checked, how to mend what is wrong, and one line that says whether all is well."""
     page = Page(console)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from io import TextIOWrapper
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -65,7 +66,13 @@ _ASCII = Symbols(
 
 def open_console(stream: TextIO) -> Console:
     """Return a console on `stream` that reads no markup, highlights nothing and never fails on a character."""
+    _escape_what_it_cannot_print(stream)
     return Console(file=stream, markup=False, highlight=False, emoji=False)
+
+
+def _escape_what_it_cannot_print(stream: TextIO) -> None:
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 class Page:

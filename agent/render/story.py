@@ -132,7 +132,9 @@ class Story:
         for block in content:
             if block.get("type") == "tool_use":
                 self._calls[str(block.get("id"))] = self._new_call(block.get("name"), block.get("input"))
-        text = "\n\n".join(str(block["text"]) for block in content if block.get("type") == "text" and block["text"])
+        # Some models put what they say between two calls into their summarized thinking.
+        said = [str(block.get(block["type"]) or "") for block in content if block.get("type") in {"text", "thinking"}]
+        text = "\n\n".join(filter(None, said))
         if text.strip():
             yield self._words(self._gutter, text.strip())
             self._gutter = ""

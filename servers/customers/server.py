@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from inspect import getdoc
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeAlias
 from urllib.parse import quote
 
@@ -221,7 +222,7 @@ def create_server(store: CustomerStore) -> MCPServer[CustomerStore]:
         lifespan=lifespan,
     )
     for tool, title, hints in TOOLS:
-        server.add_tool(tool, title=title, annotations=hints)
+        server.add_tool(tool, title=title, description=getdoc(tool), annotations=hints)
     server.resource("customer://{email}", name="customer", title="Customer", mime_type="text/markdown")(read_customer)
     server.resource(
         "customer://{email}/record", name="customer_record", title="Customer record", mime_type="application/json"

@@ -1,12 +1,12 @@
 """The tables of the customer records, and the values that their rows become."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, RowMapping, String, Table, Text
 
 from servers.database import Schema
-from servers.effects import events_table, keys_table
+from servers.effects import Event, events_table, keys_table
 
 Tier: TypeAlias = Literal["free", "pro", "enterprise"]
 InvoiceStatus: TypeAlias = Literal["open", "paid", "refunded"]
@@ -129,18 +129,6 @@ class Refund:
     currency: str
     reason: str
     at: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One change: what it touched, before and after it."""
-
-    at: str
-    actor: str
-    kind: str
-    before: dict[str, Any]
-    after: dict[str, Any]
-    key: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ The folder is the truth and people edit it while the server runs, so every searc
 import os
 import re
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -156,7 +157,7 @@ def _state(path: Path) -> tuple[int, int] | None:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size
+    return (status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,6 @@ def create_server(store: TicketStore, knowledge_folder: Path) -> MCPServer[Desk]
         request_state_security=RequestStateSecurity.ephemeral(ttl=ANSWER_WITHIN_S),
     )
     for tool, title, hints in TOOLS:
-        server.add_tool(tool, title=title, annotations=hints)
+        server.add_tool(tool, title=title, description=getdoc(tool), annotations=hints)
     add_resources(server, desk)
     return server

@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 
 from servers.database import Schema
-from servers.effects import events_table, keys_table
-from servers.ticketing.words import PRIORITIES, Event, Message, Ticket
+from servers.effects import Event, events_table, keys_table
+from servers.ticketing.words import PRIORITIES, Message, Ticket
 
 metadata = MetaData()
 

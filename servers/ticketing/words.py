@@ -1,9 +1,11 @@
 """The helpdesk's words, which are Zendesk's: what a ticket is, and what its fields may say."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from servers.effects import Event
 
 Status: TypeAlias = Literal["new", "open", "pending", "hold", "solved", "closed"]
 Priority: TypeAlias = Literal["low", "normal", "high", "urgent"]
@@ -53,18 +55,6 @@ class Message:
     body: str
     marker: str | None
     at: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """One change: the fields that changed, before and after it."""
-
-    at: str
-    actor: str
-    kind: str
-    before: dict[str, Any]
-    after: dict[str, Any]
-    key: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -180,6 +180,13 @@ def ask_out_of_turn(message: dict[str, Any]) -> None:
     note("answers", json.loads(sys.stdin.buffer.readline()))
 
 
+def ask_and_shrug(message: dict[str, Any]) -> None:
+    """Ask for the roots during the call, and succeed whatever the answer is."""
+    send({"jsonrpc": "2.0", "id": "roots", "method": "roots/list"})
+    note("answers", json.loads(sys.stdin.buffer.readline()))
+    result(message, "never mind")
+
+
 def unknown(message: dict[str, Any]) -> None:
     refuse(message, -32602, "Unknown tool")
 
@@ -218,6 +225,7 @@ TOOLS: dict[str, Callable[[dict[str, Any]], None]] = {
         not_utf8,
         logs,
         ask_out_of_turn,
+        ask_and_shrug,
     )
 }
 READS: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -1,9 +1,12 @@
-"""A well-behaved MCP server: an echo, and tools that ask back. In-process: `build()`; over stdio: run this file."""
+"""A well-behaved MCP server: an echo, and tools that ask back. In-process `build()`; else run this file."""
 
+import os
+import socket
 import sys
 from typing import Annotated, Any
 
 import anyio
+import uvicorn
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, ListRoots, MCPServer, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CreateMessageResult, ListRootsResult, SamplingMessage, TextContent
@@ -110,6 +113,21 @@ def _roots() -> ListRoots:
     return ListRoots()
 
 
+def main() -> None:
+    """Serve over stdio; `echo_server.py KIND FD` serves over HTTP on a listening socket that was inherited."""
+    server = build()
+
+    @server.tool()
+    async def die() -> str:
+        os._exit(9)
+
+    if len(sys.argv) == 1:
+        sys.stderr.write("echo is up\n")
+        server.run()
+        return
+    app = server.sse_app() if sys.argv[1] == "sse" else server.streamable_http_app()
+    uvicorn.Server(uvicorn.Config(app, log_level="error")).run([socket.socket(fileno=int(sys.argv[2]))])
+
+
 if __name__ == "__main__":
-    sys.stderr.write("echo is up\n")
-    build().run()
+    main()

@@ -171,7 +171,7 @@ async def test_a_server_that_dies_leaves_the_calls_of_another_alone(home: Path, 
 
 async def test_a_call_that_takes_too_long_is_uncertain(started: Started, tmp_path: Path):
     async with started(call_timeout_s=0.2) as (host, _):
-        with pytest.raises(CallUncertain, match="bad has not answered in time"):
+        with pytest.raises(CallUncertain, match=r"bad has not answered within 0\.2 s"):
             await call(host, "hang")
         assert len(numbers(tmp_path, "calls")) == 1
         assert not (await call(host, "echo")).is_error
@@ -247,6 +247,19 @@ async def test_a_server_that_asks_when_no_call_is_in_flight_is_refused(started: 
     assert numbers(tmp_path, "answers")[0]["error"]["message"] == "There is no tool call that could ask for the roots."
 
 
+class Losing:
+    """Answers for a run that another worker has taken."""
+
+    async def list_roots(self) -> None:
+        raise ServerProtocolError("journal", "The run is another's.")
+
+
+async def test_a_failure_while_answering_counts_even_when_the_server_goes_on(started: Started):
+    async with started(era="legacy") as (host, _):
+        with pytest.raises(ServerProtocolError, match="The run is another's"):
+            await call(host, "ask_and_shrug", answers=Losing())
+
+
 async def test_a_read_is_made_again_when_its_server_dies(started: Started, tmp_path: Path):
     async with started() as (host, _):
         read = await host.read_resource("bad", "note://deadly")
@@ -265,7 +278,7 @@ async def test_a_resource_that_is_not_there_is_told_apart_from_one_that_cannot_b
     async with started(call_timeout_s=0.2) as (host, _):
         with pytest.raises(NotFound, match="bad does not give note://nothing: Resource not found"):
             await host.read_resource("bad", "note://nothing")
-        with pytest.raises(ServerProtocolError, match="has not answered in time") as failure:
+        with pytest.raises(ServerProtocolError, match=r"has not answered within 0\.2 s") as failure:
             await host.read_resource("bad", "note://silent")
         assert not isinstance(failure.value, NotFound)
 

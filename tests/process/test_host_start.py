@@ -1,6 +1,7 @@
 """Servers that start, start slowly, or do not start."""
 
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from agent.host import Host
 from agent.settings import StdioTransport
 from tests.fakes.hosting import Notes, bad, call, echo, is_running, make_gate, numbers, open_gate, settings_for, until
 
+ROOT = Path(__file__).parents[2]
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
 
 
@@ -180,6 +182,28 @@ async def test_stderr_goes_to_a_private_log_and_not_to_the_terminal(home: Path, 
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
     assert capfd.readouterr() == ("", "")
+
+
+LOUD_SDK = """
+import asyncio, logging, sys
+from pathlib import Path
+from agent.host import Host
+from tests.fakes.hosting import Notes, bad, settings_for
+
+async def main():
+    async with Host(settings_for(Path(sys.argv[1]), {"bad": bad()}), Notes()):
+        for name in ("mcp.client.stdio", "client"):
+            logging.getLogger(name).error("into the middle of the screen")
+
+asyncio.run(main())
+"""
+
+
+def test_the_sdk_writes_nothing_to_the_terminal(home: Path):
+    run = subprocess.run(
+        [sys.executable, "-c", LOUD_SDK, str(home)], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert (run.stdout, run.stderr) == ("", "")
 
 
 async def test_a_log_that_has_grown_is_put_aside_at_the_next_start(home: Path):

@@ -71,6 +71,28 @@ async def test_a_host_that_is_cancelled_while_it_starts_leaves_no_child(home: Pa
     assert left_over(tmp_path) == []
 
 
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_a_host_may_be_cancelled_at_any_moment_of_its_start(home: Path, tmp_path: Path, era: str):
+    settings = settings_for(home, {"bad": bad("--folder", tmp_path, "--era", era)})
+
+    async def cancel_after(moments: int) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(enter_and_wait, Host(settings, Notes()))
+            for _ in range(moments):
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+
+    for moments in range(30):
+        asyncio.run(cancel_after(moments))
+        assert left_over(tmp_path) == []
+        gc.collect()  # a process that no one has waited for warns here, and a warning is an error
+
+
+async def enter_and_wait(host: Host) -> None:
+    async with host:
+        await anyio.sleep_forever()
+
+
 async def test_a_host_that_is_cancelled_during_a_call_is_not_held_up_by_a_server_that_reads_nothing(
     home: Path, tmp_path: Path
 ):

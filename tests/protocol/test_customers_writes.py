@@ -154,7 +154,11 @@ async def test_an_update_changes_what_is_given_and_leaves_the_rest(desk: Custome
         after = await record(client)
     changed = {"contact_email": "new@example.com", "marketing_opt_in": False}
     assert result.structured_content == {"customer_id": "cus_1001", "changed": changed, "version": 2}
-    assert (after["contact_email"], after["marketing_opt_in"], after["plan"]) == ("new@example.com", False, "pro-yearly")
+    assert (after["contact_email"], after["marketing_opt_in"], after["plan"]) == (
+        "new@example.com",
+        False,
+        "pro-yearly",
+    )
     assert after["events"][0]["before"] == {"contact_email": "billing@example.com", "marketing_opt_in": True}
 
 

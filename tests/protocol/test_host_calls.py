@@ -1,7 +1,6 @@
 """Calls and what servers ask back, with servers of this process, in both eras of the protocol."""
 
 import json
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -187,10 +186,10 @@ async def test_calls_overlap_only_where_what_a_server_asks_can_be_credited(enter
 @ERAS
 async def test_the_clock_of_a_call_stands_while_the_server_waits_for_an_answer(entered: Entered, era: str):
     answers = Answers()
-    async with entered(era, call_timeout_s=0.3) as (host, _):
+    async with entered(era, call_timeout_s=0.5) as (host, _):
 
         async def outlast_the_deadline() -> None:
-            ends = anyio.current_time() + 0.6
+            ends = anyio.current_time() + 0.8
             while anyio.current_time() < ends:
                 await anyio.lowlevel.checkpoint()
 
@@ -199,7 +198,7 @@ async def test_the_clock_of_a_call_stands_while_the_server_waits_for_an_answer(e
     assert result.content[0].text == "tea: ok says"
 
 
-class Lost(Exception):
+class Lost(Exception):  # noqa: N818 - reads as the sentence it is
     """What a recorder raises when another worker has taken the run."""
 
 
@@ -239,12 +238,3 @@ async def test_every_frame_can_be_traced(entered: Entered, era: str):
     [reply] = [frame for _, way, frame in frames if way == "←" and frame.get("id") == request["id"]]
     assert request["params"]["arguments"] == {"text": "traced"}
     assert reply["result"]["structuredContent"] == {"result": "traced"}
-
-
-async def test_the_sdk_writes_nothing_to_the_terminal(entered: Entered, capfd: pytest.CaptureFixture[str]):
-
-    async with entered() as (host, _):
-        await call(host, "refuse", server="echo")
-        logging.getLogger("mcp.client.stdio").error("into the middle of the screen")
-        logging.getLogger("client").error("into the middle of the screen")
-    assert capfd.readouterr() == ("", "")

@@ -10,7 +10,9 @@ import pytest
 from mcp import Client
 
 from servers.calls import VOIDED
-from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_desk
+from servers.ticketing.server import create_server
+from servers.ticketing.store import TicketStore
+from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_database, ticket_desk
 
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("set_priority", {"ticket_id": "42", "priority": "low"}),
@@ -154,10 +156,6 @@ async def test_the_same_key_sent_twenty_times_at_once_acts_once(desk: TicketDesk
 
 
 async def test_two_servers_on_one_database_honour_each_others_keys(desk: TicketDesk):
-    from servers.ticketing.server import create_server
-    from servers.ticketing.store import TicketStore
-    from tests.fakes.helpdesk import ticket_database
-
     other = TicketStore(ticket_database(desk.url))
     async with Client(desk.server) as one, Client(create_server(other, desk.folder)) as two:
         first = await call(one, "close_ticket", key="k", ticket_id="42", resolution="x")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client, MCPError
@@ -37,7 +38,7 @@ class Roots:
         return ListRootsResult(roots=[Root(uri=FileUrl(uri)) for uri in self.uris])
 
 
-async def found(client: Client, query: str, **more: int) -> list[str]:
+async def found(client: Client, query: str, **more: Any) -> list[str]:
     result = await call(client, "search_knowledge_base", query=query, **more)
     return [passage["uri"] for passage in result.structured_content["passages"]]
 

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.client.session import IncomingMessage
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp_types import ResourceUpdatedNotification
+from mcp_types import CallToolResult, ResourceUpdatedNotification
 from sqlalchemy import text as sql
 
+from servers.calls import HelpdeskServer, structured
+from servers.ticketing.results import Closed
 from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_desk
 
 ARGUMENTS = {
@@ -137,12 +139,13 @@ async def test_a_broken_database_shows_nothing_of_its_inside(desk: TicketDesk, e
         connection.execute(sql("DROP TABLE ticket_messages"))
         connection.execute(sql("ALTER TABLE tickets RENAME TO gone"))
     said: list[str] = []
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("close_ticket", {"ticket_id": "42", "resolution": "x"}),
+        ("list_tickets", {}),
+        ("summarize_ticket", {"ticket_id": "42"}),
+    ]
     async with Client(desk.server, mode=era) as client:
-        for tool, arguments in (
-            ("close_ticket", {"ticket_id": "42", "resolution": "x"}),
-            ("list_tickets", {}),
-            ("summarize_ticket", {"ticket_id": "42"}),
-        ):
+        for tool, arguments in calls:
             said.append(refusal_of(await call(client, tool, **arguments)))
         for uri in ("ticket://42", "ticket://42/record", "ticket://list"):
             with pytest.raises(MCPError) as caught:
@@ -154,6 +157,17 @@ async def test_a_broken_database_shows_nothing_of_its_inside(desk: TicketDesk, e
     for sentence in said:
         for inside in ("sql", "no such table", "select", "traceback", "tickets.number", str(desk.folder.parent)):
             assert inside not in sentence.lower()
+
+
+async def test_a_result_that_breaks_its_schema_is_not_blamed_on_the_arguments():
+    async def odd() -> Annotated[CallToolResult, Closed]:
+        """Use it never."""
+        return structured({"success": "perhaps"})
+
+    server = HelpdeskServer("odd")
+    server.add_tool(odd)
+    async with Client(server) as client:
+        assert refusal_of(await call(client, "odd")) == "Error executing tool odd"
 
 
 async def test_a_lone_surrogate_is_refused_like_any_wrong_text(desk: TicketDesk):

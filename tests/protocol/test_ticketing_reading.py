@@ -86,9 +86,7 @@ async def test_a_record_has_every_field_and_the_history(desk: TicketDesk, era: s
     assert record.keys() == RECORD_FIELDS
     assert (record["id"], record["requester"], record["version"]) == ("42", "alice@example.com", 2)
     assert all(message.keys() == {"id", "author", "kind", "body", "marker", "at"} for message in record["messages"])
-    assert all(
-        event.keys() == {"at", "actor", "kind", "before", "after", "key"} for event in record["events"]
-    )
+    assert all(event.keys() == {"at", "actor", "kind", "before", "after", "key"} for event in record["events"])
     assert [event["key"] for event in record["events"]] == [None, "k"]
 
 
@@ -101,9 +99,7 @@ async def test_a_ticket_that_does_not_exist_is_not_found_in_a_sentence(desk: Tic
     assert caught.value.message.startswith("There is no ticket")
 
 
-async def test_the_list_of_open_tickets_wins_over_the_template_and_leaves_finished_ones_out(
-    desk: TicketDesk, era: str
-):
+async def test_the_list_of_open_tickets_wins_over_the_template_and_leaves_finished_ones_out(desk: TicketDesk, era: str):
     async with Client(desk.server, mode=era) as client:
         text = await read(client, "ticket://list")
         listed = (await client.list_resources()).resources

@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp_types import Implementation
 
-from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_desk
+from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket, ticket_desk
 
 
 @pytest.fixture
@@ -121,10 +122,11 @@ async def test_an_unknown_id_is_refused(desk: TicketDesk, ticket_id: str):
 async def test_a_text_is_bounded_after_its_space_is_gone(desk: TicketDesk, tool: str, argument: str, longest: int):
     async with Client(desk.server) as client:
         for bad, word in (("", "empty"), (" \n\t ", "empty"), ("x" * (longest + 1), "shorten"), ("a\0b", "NUL")):
-            assert word in refusal_of(await call(client, tool, ticket_id="42", **{argument: bad}))
+            arguments: dict[str, Any] = {"ticket_id": "42", argument: bad}
+            assert word in refusal_of(await call(client, tool, **arguments))
         assert (await record(client))["version"] == 1
-        padded = f"  {'x' * longest}\n"
-        assert not (await call(client, tool, ticket_id="42", **{argument: padded})).is_error
+        padded: dict[str, Any] = {"ticket_id": "42", argument: f"  {'x' * longest}\n"}
+        assert not (await call(client, tool, **padded)).is_error
 
 
 async def test_a_wrong_word_is_refused_with_the_right_ones(desk: TicketDesk, era: str):
@@ -159,8 +161,6 @@ async def test_a_reply_makes_the_ticket_pending_and_joins_the_conversation(desk:
     ("before", "after"), [("new", "new"), ("open", "open"), ("pending", "open"), ("hold", "open"), ("solved", "open")]
 )
 async def test_what_the_customer_writes_opens_a_ticket_that_waited(tmp_path: Path, before: str, after: str):
-    from tests.fakes.helpdesk import ticket
-
     with ticket_desk(tmp_path, [ticket(42, "alice@example.com", status=before)]) as desk:
         async with Client(desk.server) as client:
             result = await call(client, "receive_customer_reply", ticket_id="42", body="The Mac.")
@@ -231,8 +231,6 @@ async def test_a_note_with_the_same_marker_is_replaced_and_others_stay(desk: Tic
 
 
 async def test_every_change_leaves_an_event_that_says_who_when_and_what(desk: TicketDesk, era: str):
-    from mcp_types import Implementation
-
     who = Implementation(name="support-agent", version="1")
     async with Client(desk.server, mode=era, client_info=who) as client:
         await call(client, "set_priority", key="run/1/a", ticket_id="42", priority="urgent")

@@ -34,6 +34,7 @@ from agent.render import (
     show_checks,
     show_error,
     show_frame,
+    show_notice,
     show_plan,
     show_queue,
     show_report,
@@ -331,6 +332,12 @@ def test_an_error_without_words_is_named():
     assert shown(console) == "error: KeyboardInterrupt\n"
 
 
+def test_a_notice_keeps_the_words_of_others_behind_a_bar():
+    console = paper()
+    show_notice(console, "desk does not start.\n\x1b[31mTraceback\nerror: forged")
+    assert shown(console).splitlines() == ["! desk does not start.", r"  │ \x1b[31mTraceback", "  │ error: forged"]
+
+
 def test_a_frame_is_one_line_that_says_who_spoke():
     console = paper(is_terminal=False)
     show_frame(console, server="desk", is_sent=True, frame='{"id": 1}')
@@ -350,6 +357,7 @@ def test_every_sheet_can_be_printed_in_ascii():
     show_checks(console, [Check(state=state, sentence="→", fix="…") for state in CheckState])
     show_error(console, "— …")
     show_frame(console, server="ü", is_sent=False, frame="→")
+    console.print("what comes past the sheets: →")
     assert rb"#\xfc" in raw.getvalue()
 
 
