@@ -13,15 +13,15 @@ import mcp_types
 from mcp import Client, MCPError
 from mcp.server.mcpserver import MCPServer
 
-from agent.connection import Connection, NoAnswer, UnusableAnswer
-from agent.discovery import Offer
 from agent.documents import without_surrogates
 from agent.errors import CallUncertain, ServerError, ServerLost, ServerProtocolError, ServerStartFailed
-from agent.flight import Answering, Flight
 from agent.protocols import Observer
 from agent.records import JsonObject
 from agent.settings import HttpTransport, Settings, StdioTransport
-from agent.wire import InProcess, open_link
+from agent.wire.connection import Connection, NoAnswer, UnusableAnswer
+from agent.wire.discovery import Offer
+from agent.wire.flight import Answering, Flight
+from agent.wire.transports import InProcess, open_link
 
 KEY = "support-agent/idempotency-key"
 """The `_meta` field of a call that the server must not do twice."""

@@ -21,7 +21,7 @@ from agent.render import (
     show_servers,
 )
 from agent.settings import Settings, StdioTransport
-from agent.wire import child_environment
+from agent.wire.transports import child_environment
 
 
 async def list_servers(frame: Frame) -> int:

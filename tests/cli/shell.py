@@ -112,7 +112,9 @@ class Shell:
         found: dict[str, list[tuple[Any, ...]]] = {}
         for name in DATABASES:
             with closing(sqlite3.connect(self.data / f"{name}.sqlite")) as database:
-                tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+                tables = database.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+                ).fetchall()
                 found |= {table: database.execute(f'SELECT * FROM "{table}"').fetchall() for (table,) in tables}
         return found
 

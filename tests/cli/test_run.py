@@ -173,7 +173,9 @@ def test_a_run_whose_model_stops_without_an_outcome_is_handed_over_to_people(she
     ended = shell.run("run", "--ticket", "42", "--model", script, "--json")
     assert (ended.code, ended.document["outcome"]) == (0, "escalated")
     assert ended.document["reason"] == "Handed over to people: the model stopped without ending the ticket."
-    [(reason,)] = shell.query("ticketing", "SELECT body FROM ticket_messages WHERE ticket = 42 ORDER BY id DESC LIMIT 1")
+    [(reason,)] = shell.query(
+        "ticketing", "SELECT body FROM ticket_messages WHERE ticket = 42 ORDER BY id DESC LIMIT 1"
+    )
     assert "Truly, I am." in reason
     assert [kind for kind, _ in shell.acts("42")] == ["note_added", "escalated"]
 

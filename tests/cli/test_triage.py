@@ -66,7 +66,9 @@ def test_the_totals_add_up(shell: Shell, once: Once):
 
 def test_no_money_moves_without_a_person(shell: Shell, once: Once):
     ended, there = once("all", lambda: worked(shell))
-    refunds = [effect for run in ended.document["runs"] for effect in run["effects"] if effect["tool"] == "issue_refund"]
+    refunds = [
+        effect for run in ended.document["runs"] for effect in run["effects"] if effect["tool"] == "issue_refund"
+    ]
     assert len(refunds) >= 2
     assert {(effect["status"], effect["key"], *effect["reasons"]) for effect in refunds} == {
         ("denied", None, "Money leaves only with a person's approval.", "It was not given: no person is there to ask.")

@@ -297,7 +297,9 @@ async def session_over(
 
 def does(*calls: Call | tuple[str, JsonObject], **turn: Any) -> Turn:
     """A turn that makes calls; a pair is a name and its arguments."""
-    return Turn(calls=[call if isinstance(call, Call) else Call(name=call[0], arguments=call[1]) for call in calls], **turn)
+    return Turn(
+        calls=[call if isinstance(call, Call) else Call(name=call[0], arguments=call[1]) for call in calls], **turn
+    )
 
 
 def closes(resolution: str = RESOLUTION, **turn: Any) -> Turn:

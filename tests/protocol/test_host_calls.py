@@ -12,7 +12,7 @@ import pytest
 
 from agent.errors import ServerProtocolError
 from agent.host import Host, NotFound
-from agent.wire import InProcess
+from agent.wire.transports import InProcess
 from tests.fakes.echo_server import Gates, build
 from tests.fakes.hosting import Notes, call, settings_for
 

@@ -2,12 +2,11 @@
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-
-import threading
 
 import anyio
 import pytest

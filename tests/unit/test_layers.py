@@ -26,10 +26,10 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "records errors documents defaults",
         "protocols settings",
         # What needs nobody else: files, shapes, one frame, one child process.
-        "configuration scaffold catalog content approval ledger journal link child flight",
-        # Servers: what they offer, ask and mean; how they are reached.
-        "sampling discovery diagnosis wire",
-        "callbacks connection",
+        "configuration scaffold catalog content approval ledger journal",
+        # Servers: what they ask, how they are reached.
+        "sampling wire",
+        "callbacks",
         "host",
         # One call, one ticket, one model.
         "binding policy models",
@@ -43,10 +43,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
 )
 """Every unit of `agent/`: a module, or a package as a whole. It imports from floors above it in this list only."""
 
-SPEAKS_MCP = {
-    *("catalog", "content", "sampling", "callbacks"),
-    *("link", "child", "flight", "wire", "discovery", "diagnosis", "connection", "host"),
-}
+SPEAKS_MCP = {"catalog", "content", "sampling", "callbacks", "wire", "host"}
 
 HEAVY = {"mcp", "mcp_types", "anthropic", "sqlalchemy", "pydantic", "jsonschema", "httpx2", "genai_prices", "anyio"}
 

@@ -23,12 +23,12 @@ from mcp.client import ClientRequestContext, IncomingMessage, Transport
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from agent.child import MalformedLine
-from agent.diagnosis import ending, was_never_reached, why_not_started
-from agent.discovery import Offer, discover
 from agent.errors import ServerStartFailed
-from agent.flight import Answering, Flight, current
-from agent.link import LeftOut, Link, Tap, printable
+from agent.wire.child import MalformedLine
+from agent.wire.diagnosis import ending, was_never_reached, why_not_started
+from agent.wire.discovery import Offer, discover
+from agent.wire.flight import Answering, Flight, current
+from agent.wire.link import LeftOut, Link, Tap, printable
 
 _T = TypeVar("_T")
 

@@ -16,10 +16,10 @@ from mcp.client.stdio import StdioServerParameters, get_default_environment, std
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import MCPServer
 
-from agent.child import Child
 from agent.errors import ServerStartFailed
-from agent.link import Inbound, Link, Outbound, Transport, printable
 from agent.settings import HttpTransport, StdioTransport
+from agent.wire.child import Child
+from agent.wire.link import Inbound, Link, Outbound, Transport, printable
 
 LARGEST_EVENT = 64 * 1024 * 1024
 """Bytes in one server-sent event; a result of this size would be clipped anyway."""

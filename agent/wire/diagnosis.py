@@ -8,7 +8,7 @@ import mcp_types
 from mcp import MCPError
 from pydantic import ValidationError
 
-from agent.link import Link, printable
+from agent.wire.link import Link, printable
 
 _HTTP = {
     401: "it wants other credentials: see its `headers` in .mcp.json",

@@ -9,7 +9,7 @@ import mcp_types
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
-from agent.link import LeftOut, printable
+from agent.wire.link import LeftOut, printable
 
 MOST_PAGES = 200
 """Stops a server whose list never ends; real ones need one page."""
