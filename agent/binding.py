@@ -11,9 +11,9 @@ from jsonschema.exceptions import best_match as _best_match  # pyright: ignore[r
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from agent.catalog import CONFINING, OfferedTool
+from agent.catalog import OfferedTool
 from agent.documents import without_surrogates
-from agent.records import JsonObject
+from agent.records import CONFINING, JsonObject
 
 _LONGEST_SHOWN = 200
 _NO_REMOTE_SCHEMAS = Registry[Any]()
@@ -70,7 +70,7 @@ def _bound_values(tool: OfferedTool, value_of: Callable[[str], Any]) -> JsonObje
                 f"{tool.qualified} needs {tool.settings.bind[name]}, which this case does not have: "
                 "the requester may be in no customer record. Escalate if it is needed."
             )
-    filled = {name: value for name, value in values.items() if value is not None}
+    filled = {name: _as_typed(value, _type(tool, name)) for name, value in values.items() if value is not None}
     if tool.is_confined and not any(tool.settings.bind[name] in CONFINING for name in filled):
         # Left out, an optional filter lets the call reach everyone's data.
         raise UnusableArguments(
@@ -78,6 +78,17 @@ def _bound_values(tool: OfferedTool, value_of: Callable[[str], Any]) -> JsonObje
             "Escalate if it is needed."
         )
     return filled
+
+
+def _type(tool: OfferedTool, name: str) -> Any:
+    return tool.full_schema.get("properties", {}).get(name, {}).get("type")
+
+
+def _as_typed(value: Any, declared: Any) -> Any:
+    # Ids are texts here; a server may count them. Only a text that is that number to the digit becomes it.
+    if declared == "integer" and isinstance(value, str) and value.isdecimal() and str(int(value)) == value:
+        return int(value)
+    return value
 
 
 def _check_names(tool: OfferedTool, arguments: JsonObject) -> None:

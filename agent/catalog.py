@@ -17,14 +17,11 @@ from mcp_types import ResourceTemplate, Tool, ToolAnnotations
 
 from agent.documents import without_surrogates
 from agent.errors import ConfigurationError
-from agent.records import Case, Effect, JsonObject
+from agent.records import CONFINING, Case, Effect, JsonObject
 from agent.settings import ResourceSettings, Settings, ToolSettings
 
 READ_RESOURCE = "read_resource"
 """The host's own tool; it holds no `__`, so no server's tool can take its name."""
-
-CONFINING = frozenset({"ticket.id", "ticket.requester", "customer.id"})
-"""The values of a case that say whose data a call touches."""
 
 _LONGEST_NAME = 64
 _VALID_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_NAME}}}")
@@ -176,7 +173,7 @@ def build_catalog(
         )
         for server in sorted(templates)
         for template in templates[server]
-        if template.uri_template in settings.resources
+        if (configured := settings.resources.get(template.uri_template)) and configured.server in {None, server}
     ]
     return Catalog(tools=tuple(sorted(offered, key=lambda tool: tool.offered_as)), readable=tuple(readable))
 
@@ -222,9 +219,10 @@ def _problem(schema: JsonObject) -> str | None:
 
 def _tightened(effect: Effect, annotations: ToolAnnotations | None) -> Effect:
     # A server's annotations are advice: one that warns is believed, one that reassures is not.
-    if effect in {Effect.READ, Effect.WRITE} and annotations is not None and annotations.destructive_hint:
-        return Effect.UNNAMED
-    return effect
+    if annotations is None:
+        return effect
+    is_warned_of = annotations.destructive_hint or (effect is Effect.READ and annotations.read_only_hint is False)
+    return Effect.UNNAMED if effect in {Effect.READ, Effect.WRITE} and is_warned_of else effect
 
 
 def _shown(schema: JsonObject, bound: set[str]) -> tuple[JsonObject, str]:

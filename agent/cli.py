@@ -182,16 +182,22 @@ def init(
     _execute(lambda frame: commands.setup.init_folder(frame), json=json)
 
 
-@app.callback()
-def options(
-    show_version: Annotated[bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")] = False,
-) -> None:
-    """An autonomous customer-support agent: it works your helpdesk through MCP servers, inside limits you set."""
-    if show_version:
+def _show_version(is_asked: bool) -> None:
+    # An eager callback: the command's own body would only be reached with a subcommand.
+    if is_asked:
         from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
 
         print(f"support-agent {version('support-agent')}")  # noqa: T201 - asked for
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """An autonomous customer-support agent: it works your helpdesk through MCP servers, inside limits you set."""
 
 
 def main() -> None:

@@ -9,7 +9,7 @@
         ├── ServerError            one MCP server, by name
         │   ├── ServerStartFailed
         │   ├── ServerLost         it has exited and was not, or could not be, started again
-    │   ├── CallUncertain      the call left, and no one can say whether it took effect
+        │   ├── CallUncertain      the call left, and no one can say whether it took effect
         │   └── ServerProtocolError  it answers, but not with what was asked for
         └── ModelError             no reply can be had
             ├── ModelUnavailable   down, overloaded, unreachable, cut off: another day it works

@@ -16,7 +16,7 @@ from agent.callbacks import Answers
 from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, ReadableTemplate
 from agent.content import resource_content, result_content
 from agent.documents import at, fill
-from agent.errors import CallUncertain, ServerProtocolError
+from agent.errors import CallUncertain, ServerLost, ServerProtocolError
 from agent.host import Host
 from agent.ledger import Ledger
 from agent.protocols import Approver, Observer, Recorder
@@ -258,6 +258,10 @@ class Gate:
             )
         except CallUncertain as lost:
             result = _lost(tool, lost)
+        except ServerLost as gone:
+            self.ledger.in_flight.pop(call.id, None)
+            await self._finish(admitted, _told(CallStatus.FAILED, f"Not made: {gone}"), key=None)
+            raise
         else:
             content = result_content(answer, self.settings.limits.result_chars)
             if note:

@@ -39,6 +39,10 @@ class Ledger:
         """How many calls left, or would have in a dry run, that were not reads."""
         return sum(effect.status in _LEFT for effect in self.effects)
 
+    def begin(self) -> None:
+        """Start the run's clock: what was prepared ahead has used nothing of its time yet."""
+        self.began = time.monotonic()
+
     @contextmanager
     def waiting(self) -> Generator[None]:
         """Count the time of the block as waiting for a person; where blocks overlap, it counts once."""

@@ -122,7 +122,7 @@ class Finished:
 
 async def work(run: Run) -> Finished:
     """Resolve the run's ticket and report; an infrastructure failure is part of what is returned."""
-    run.ledger.began = time.monotonic()  # a run that was prepared ahead has used nothing of its time yet
+    run.ledger.begin()
     try:
         return Finished(report=run.report(await resolve(run)))
     except InfrastructureError as failure:

@@ -26,6 +26,10 @@ class Effect(StrEnum):
     UNNAMED = "unnamed"  # no configuration speaks about this tool
 
 
+CONFINING = frozenset({"ticket.id", "ticket.requester", "customer.id"})
+"""The values of a case that say whose data a call touches; a tool that none of them is bound to is not confined."""
+
+
 class Verdict(StrEnum):
     """What the policy says about one call."""
 

@@ -115,6 +115,9 @@ async def open_session(
             {name: server.templates for name, server in host.servers.items()},
             settings,
         )
+        for tool in catalog.tools:
+            if tool.problem is not None:
+                observer.notice(f"{tool.qualified} is left out: {tool.problem}.")
         yield Session(
             settings=settings, host=host, catalog=catalog, helpdesk=Helpdesk(host, settings), observer=observer
         )

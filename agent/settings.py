@@ -158,6 +158,7 @@ class ToolSettings(_Frozen):
 class ResourceSettings(_Frozen):
     """`[resources."uri template"]`: a template that the model may read, and what confines it."""
 
+    server: str | None = None  # whose template it is; None: any server's that has it
     bind: Mapping[str, CasePath] = {}
     public: bool = False
 

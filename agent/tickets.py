@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote
 
-from agent.catalog import CONFINING
 from agent.content import result_content
 from agent.documents import at, fill, without_surrogates
 from agent.errors import ConfigurationError, ServerProtocolError, TicketNotFound
 from agent.host import Host, NotFound
 from agent.records import (
+    CONFINING,
     CallStatus,
     Case,
     Customer,

@@ -102,8 +102,8 @@ def _sheet(server: ConnectedServer, catalog: Catalog, settings: Settings) -> Ser
                 effect=tool.effect,
                 arguments=tuple(tool.input_schema.get("properties", {})),
                 bound=dict(tool.settings.bind),
-                description=tool.description,
-                is_offered=tool.settings.offer,
+                description=f"cannot be called: {tool.problem}" if tool.problem else tool.description,
+                is_offered=tool.is_offered,
             )
             for tool in catalog.tools
         ),

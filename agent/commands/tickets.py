@@ -1,7 +1,8 @@
 """`tickets`: the queue and single tickets, through the helpdesk's own server."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from agent.commands.frame import Frame
 from agent.configuration import load_here
 from agent.documents import at
-from agent.errors import UsageError
+from agent.errors import ServerProtocolError, UsageError
 from agent.records import JsonObject
 from agent.render import SilentView, TicketLine, show_ticket, show_tickets
 from agent.session import open_session
@@ -45,7 +46,8 @@ async def import_file(frame: Frame, file: Path) -> int:
     tickets = _read_tickets(file)
     settings = load_here()
     async with open_session(settings, SilentView(), trace=frame.trace) as session:
-        answer = await session.helpdesk.import_tickets(tickets)
+        with _handed_in():
+            answer = await session.helpdesk.import_tickets(tickets)
     if frame.is_json:
         frame.print_json(answer)
     else:
@@ -57,7 +59,9 @@ async def reply_as_customer(frame: Frame, ticket_id: str, body: str) -> int:
     """Record a reply on the ticket as if its requester had sent it."""
     settings = load_here()
     async with open_session(settings, SilentView(), trace=frame.trace) as session:
-        answer = await session.helpdesk.customer_reply(ticket_id, body)
+        await session.helpdesk.record(ticket_id)  # an unknown ticket is told as everywhere else
+        with _handed_in():
+            answer = await session.helpdesk.customer_reply(ticket_id, body)
     if frame.is_json:
         frame.print_json(answer)
     else:
@@ -86,17 +90,38 @@ def _read_tickets(file: Path) -> list[JsonObject]:
         UsageError: the file cannot be read or holds something else.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text.") from error
-    try:
-        lines = [text] if text.lstrip().startswith("[") else [f"[{line}]" for line in text.splitlines() if line.strip()]
-        documents: list[Any] = [document for line in lines for document in json.loads(line)]
-    except ValueError as error:
-        expected = "an array of tickets, or one ticket a line"
-        raise UsageError(f"{file} is not JSON: expected {expected} ({error}).") from error
+    if text.lstrip().startswith("["):
+        documents: list[Any] = _parsed(file, text, line=1)
+    else:
+        # Not `splitlines`: what ends a line there may stand inside a JSON text.
+        lines = enumerate(text.split("\n"), start=1)
+        documents = [_parsed(file, line, line=number) for number, line in lines if line.strip()]
     if not documents or not all(isinstance(document, dict) for document in documents):
         raise UsageError(f"{file} holds no tickets: expected objects with at least subject, body and requester.")
     return documents
+
+
+def _parsed(file: Path, text: str, *, line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{file}, line {line + error.lineno - 1}, column {error.colno}"
+        found = error.msg[0].lower() + error.msg[1:]
+        expected = "an array of tickets, or one ticket a line"
+        raise UsageError(f"{place}: this is not JSON: {found} (expected {expected}).") from error
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"{file}: a value in this file is nested too deeply or too large.") from error
+
+
+@contextmanager
+def _handed_in() -> Generator[None]:
+    """Take what the helpdesk refuses for a mistake in what was handed in: nothing has to be mended first."""
+    try:
+        yield
+    except ServerProtocolError as refusal:
+        raise UsageError(str(refusal)) from refusal

@@ -6,10 +6,9 @@ from itertools import chain
 
 from agent.configuration.locations import Keys, Mistake, label
 from agent.configuration.wording import did_you_mean
-from agent.records import Effect
+from agent.records import CONFINING, Effect
 from agent.settings import RecordReference, ResourceSettings, Settings, ToolReference, ToolSettings
 
-_WHOSE = frozenset({"ticket.id", "ticket.requester", "customer.id"})
 _UNCONFINED = (
     "could read other customers' data: bind an argument to ticket.id, ticket.requester or customer.id, "
     "or add public = true if it reaches nobody's data"
@@ -63,19 +62,25 @@ def _missing_fields(settings: Settings) -> Iterator[Mistake]:
 
 def _unknown_placeholders(settings: Settings) -> Iterator[Mistake]:
     tickets, customers = settings.tickets, settings.customers
-    references = [("tickets", "record", tickets.record), ("tickets", "context", tickets.context)]
+    read = {("tickets", "record"): tickets.record, ("tickets", "context"): tickets.context}
     if customers is not None:
-        references += [("customers", "record", customers.record), ("customers", "context", customers.context)]
-    for table, key, reference in references:
-        name = "ticket_id" if table == "tickets" else "requester"
-        found = _placeholders(reference)
-        if isinstance(reference, ToolReference):
-            # Arguments without a placeholder are given the value under its own name.
-            is_sound, expected = found <= {name}, f'may hold no placeholder but "${name}"'
-        else:
-            is_sound, expected = found == {name}, f"must hold {{{name}}} and no other placeholder"
-        if not is_sound:
-            yield Mistake(keys=(table, key), sentence=f"{label((table, key))} {expected}.")
+        read |= {("customers", "record"): customers.record, ("customers", "context"): customers.context}
+    for keys, reference in read.items():
+        name = "ticket_id" if keys[0] == "tickets" else "requester"
+        if _placeholders(reference) != {name}:
+            shown = f'"${name}"' if isinstance(reference, ToolReference) else f"{{{name}}}"
+            yield Mistake(keys=keys, sentence=f"{label(keys)} must hold {shown} and no other placeholder.")
+    called: list[tuple[str, ToolReference | None, set[str]]] = [
+        ("queue", tickets.queue, set()),
+        ("import", tickets.import_, {"tickets"}),
+        ("customer_reply", tickets.customer_reply, {"ticket_id", "body"}),
+        ("handoff", tickets.handoff, {"summary"}),
+    ]
+    for key, reference, known in called:
+        if reference is not None and not _placeholders(reference) <= known:
+            expected = " and ".join(f'"${name}"' for name in sorted(known)) or "values only"
+            keys = ("tickets", key)
+            yield Mistake(keys=keys, sentence=f"{label(keys)} may hold no placeholder but {expected}.")
 
 
 def _placeholders(reference: RecordReference) -> set[str]:
@@ -171,4 +176,4 @@ def _unconfined_reads(settings: Settings) -> Iterator[Mistake]:
 
 def _is_confined(tool: ToolSettings | ResourceSettings) -> bool:
     # Only these say whose data is touched: a fact follows from what the model asked for, a status from nobody.
-    return tool.public or not _WHOSE.isdisjoint(tool.bind.values())
+    return tool.public or not CONFINING.isdisjoint(tool.bind.values())

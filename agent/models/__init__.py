@@ -46,7 +46,10 @@ def load_model(name: str, settings: Settings) -> Model:
 
         return ScriptedModel.from_file(Path(name.removeprefix(_SCRIPTED)))
     if settings.api_key is None and settings.base_url is None:
-        raise ConfigurationError(_NO_MODEL)
+        raise ConfigurationError(
+            f"{name} needs a key: set ANTHROPIC_API_KEY (in the environment or in .env), "
+            "or use --model offline, which needs none."
+        )
 
     from agent.models.claude import ClaudeModel  # noqa: PLC0415 - half a second of imports
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -51,8 +51,8 @@ def shell(bare: Shell, demo: Path) -> Shell:
 
 
 @pytest.fixture(scope="module")
-def kept() -> Iterator[dict[str, Any]]:
-    yield {}
+def kept() -> dict[str, Any]:
+    return {}
 
 
 @pytest.fixture

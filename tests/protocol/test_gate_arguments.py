@@ -62,7 +62,7 @@ async def work_one_call(home: Path, name: str, arguments: Any) -> Worked:
         (NOTE, {"body": 7}, "argument body: 7 is not of type 'string'"),
         (NOTE, {"body": None}, "argument body: None is not of type 'string'"),
         (NOTE, {}, "'body' is a required property"),
-        (NOTE, {"body": "x", "urgent": True}, "has no argument urgent. It takes: body, marker."),
+        (NOTE, {"body": "x", "urgent": True}, "urgent"),
         (NOTE, {"body": "x" * 10_000_000}, "at most 100,000 are accepted."),
         (NOTE, {"body": float("nan")}, "without NaN or infinity"),
         (NOTE, ["x"], "The arguments must be a JSON object."),

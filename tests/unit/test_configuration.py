@@ -669,7 +669,7 @@ def test_a_mistake_in_the_file_is_one_sentence_with_its_line(tmp_path: Path, tom
         (
             'record = { tool = "get_ticket", arguments = { id = "$ticket_id" } }',
             'record = { tool = "get_ticket", arguments = { id = "$id" } }',
-            '4: [tickets] record may hold no placeholder but "$ticket_id".',
+            '4: [tickets] record must hold "$ticket_id" and no other placeholder.',
         ),
         (
             "outcome",
