@@ -107,7 +107,7 @@ def _names(schema: Any) -> set[str] | None:
     if not isinstance(schema, dict):
         return set()
     table = cast("JsonObject", schema)
-    if not _OPEN.isdisjoint(table):
+    if any(table.get(key, False) is not False for key in _OPEN):
         return None
     parts = [part for key in _COMBINATORS for part in table.get(key, ())]
     parts += [table[key] for key in _CONDITIONS if key in table]

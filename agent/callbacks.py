@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import mcp_types
 from jsonschema import Draft202012Validator, SchemaError, ValidationError
 from mcp_types import ErrorData
-from pydantic import FileUrl
 from pydantic import ValidationError as WrongShape
 from referencing import Registry
 from referencing.exceptions import Unresolvable
@@ -24,6 +23,7 @@ from agent.protocols import Model, Operator, Recorder
 from agent.records import EntryKind, FormAnswer, JsonObject, ModelRequest, Reply, Usage
 from agent.sampling import model_request, request_json, sampled
 from agent.settings import Limits
+from agent.wire.roots import listed
 
 
 @dataclass(kw_only=True)
@@ -97,10 +97,9 @@ class CallAnswers:
 
     async def list_roots(self) -> mcp_types.ListRootsResult:
         """Return the run's folders that exist."""
-        folders = [folder.resolve() for folder in self.answers.roots if folder.is_dir()]
-        roots = [mcp_types.Root(uri=FileUrl(folder.as_uri()), name=folder.name) for folder in folders]
-        await self._record(EntryKind.ROOTS, {"uris": [str(root.uri) for root in roots]})
-        return mcp_types.ListRootsResult(roots=roots)
+        told = listed(self.answers.roots)
+        await self._record(EntryKind.ROOTS, {"uris": [str(root.uri) for root in told.roots]})
+        return told
 
     async def _visit(self, message: str, url: str) -> mcp_types.ElicitResult:
         if not _is_web_address(url):

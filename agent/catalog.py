@@ -44,7 +44,7 @@ class OfferedTool:
     full_schema: JsonObject  # what the call that leaves must satisfy
     settings: ToolSettings
     honours_keys: bool = False
-    problem: str | None = None  # why no call of it can be checked, so that none is made
+    problem: str | None = None  # why no call of it can be made, so that it is not offered
 
     @property
     def is_offered(self) -> bool:
@@ -180,7 +180,7 @@ def build_catalog(
 
 def _offer(server: str, tool: Tool, offered_as: str, settings: Settings) -> OfferedTool:
     configured = settings.tools.get(f"{server}.{tool.name}", ToolSettings(effect=Effect.UNNAMED))
-    problem = _problem(tool.input_schema)
+    problem = _problem(tool)
     properties: JsonObject = {} if problem else tool.input_schema.get("properties", {})
     unknown = sorted(set(configured.bind) - set(properties))
     if unknown and problem is None:
@@ -203,7 +203,13 @@ def _offer(server: str, tool: Tool, offered_as: str, settings: Settings) -> Offe
     )
 
 
-def _problem(schema: JsonObject) -> str | None:
+def _problem(tool: Tool) -> str | None:
+    if tool.execution is not None and tool.execution.task_support == "required":
+        return "it can only be called as a task (taskSupport), which this host does not do"
+    return _schema_problem(tool.input_schema)
+
+
+def _schema_problem(schema: JsonObject) -> str | None:
     # The Messages API refuses every request that shows such a schema, and no call could be checked against it.
     if schema.get("type") != "object":
         return "its input schema is no object"

@@ -30,8 +30,10 @@ app = typer.Typer(
 )
 tickets_app = typer.Typer(help="The queue, and single tickets.", no_args_is_help=True)
 servers_app = typer.Typer(help="The MCP servers that are connected.", no_args_is_help=True)
+db_app = typer.Typer(help="The databases of the built-in servers.", no_args_is_help=True)
 app.add_typer(tickets_app, name="tickets")
 app.add_typer(servers_app, name="servers")
+app.add_typer(db_app, name="db")
 
 
 class Approve(StrEnum):
@@ -157,9 +159,23 @@ def servers_show(
 
 
 @app.command()
-def serve(name: Annotated[str, typer.Argument(help="The server's name.")]) -> None:
-    """Run one server alone over stdio, for another MCP host or the MCP Inspector."""
-    _execute(lambda _: commands.servers.serve(name))
+def serve(
+    name: Annotated[str, typer.Argument(help="The server's name.")],
+    http: Annotated[
+        int | None,
+        typer.Option(
+            "--http", metavar="PORT", min=0, max=65_535, help="Over HTTP, on this port of 127.0.0.1; 0 is a free one."
+        ),
+    ] = None,
+) -> None:
+    """Run one server alone over stdio or HTTP, for another MCP host or the MCP Inspector."""
+    _execute(lambda _: commands.servers.serve(name, http=http))
+
+
+@db_app.command("upgrade")
+def db_upgrade(json: Json = False) -> None:
+    """Create or migrate the tables of the built-in servers; safe to run twice, and by two at once."""
+    _execute(lambda frame: commands.database.upgrade(frame), json=json)
 
 
 @app.command()
@@ -204,7 +220,11 @@ def main() -> None:
     """Run the command line; the entry point of the installed `support-agent`."""
     # Imports make a hundred thousand objects that all stay: looking through them for garbage is a third of the start.
     gc.disable()
-    app()
+    try:
+        app()
+    finally:
+        # Or the interpreter looks through them once more when it ends.
+        gc.freeze()
 
 
 def _execute(command: "Callable[[Frame], Awaitable[int]]", *, json: bool = False, trace: bool = False) -> NoReturn:

@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mcp_types import (
     AudioContent,
@@ -23,6 +23,9 @@ from agent.records import JsonObject
 
 LARGEST_BINARY = 5_000_000
 """Characters of base64 in one result; the Messages API refuses larger images, and requests of several such results."""
+
+_WRAPPERS = {"result", "content"}
+_STRUCTURES = {list, dict}
 
 _SHOWN = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -120,9 +123,9 @@ def _untold(what: str, mime_type: str, data: str) -> JsonObject:
 
 def _says_the_same(blocks: Iterable[JsonObject], structured: Any) -> bool:
     # Servers repeat structured content as text for older clients; the model needs to read it once.
-    return any(
-        block["type"] == "text" and _parsed(block["text"]) in (structured, _unwrapped(structured)) for block in blocks
-    )
+    values = (structured, _unwrapped(structured))
+    texts = [block["text"] for block in blocks if block["type"] == "text"]
+    return any(text in values or _parsed(text) in values for text in texts)
 
 
 def _parsed(text: str) -> Any:
@@ -133,5 +136,9 @@ def _parsed(text: str) -> Any:
 
 
 def _unwrapped(structured: Any) -> Any:
-    # The SDK wraps a plain return value as {"result": value}.
-    return structured["result"] if isinstance(structured, dict) and set(structured) == {"result"} else structured  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # JSON of any shape
+    # Structured content is an object, so servers wrap what is none: {"result": 3}, {"content": "text"}, {"rows": […]}.
+    # The name of any other single value may carry its meaning, and is told with it.
+    if isinstance(structured, dict) and len(table := cast("JsonObject", structured)) == 1:
+        [(name, value)] = table.items()
+        return value if name in _WRAPPERS or type(value) in _STRUCTURES else table
+    return cast("Any", structured)

@@ -3,7 +3,6 @@
 Every call of a run passes here, the model's and the host's own. What cannot pass comes back as a result.
 """
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -15,8 +14,9 @@ from agent.binding import Bound, UnusableArguments, bind
 from agent.callbacks import Answers
 from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, ReadableTemplate
 from agent.content import resource_content, result_content
-from agent.documents import at, fill
+from agent.documents import at
 from agent.errors import CallUncertain, ServerLost, ServerProtocolError
+from agent.facts import read_facts
 from agent.host import Host
 from agent.ledger import Ledger
 from agent.protocols import Approver, Observer, Recorder
@@ -33,7 +33,7 @@ from agent.records import (
     ToolResult,
     Verdict,
 )
-from agent.settings import FactSettings, Settings, ToolReference
+from agent.settings import Settings, ToolReference
 
 _LONGEST_SHOWN = 200  # characters of a name that no tool has
 _LONGEST_REASON = 500  # characters of what a failed call's server said
@@ -105,7 +105,14 @@ class Gate:
 
     async def _pass(self, call: ToolCall, tool: OfferedTool, *, turn_seq: int, is_by_host: bool) -> ToolResult:
         try:
-            facts = await self._read_facts(tool, call.arguments)
+            facts = await read_facts(
+                tool,
+                call.arguments,
+                catalog=self.catalog,
+                host=self.host,
+                value_of=lambda path: self._value(path, {}),
+                most_chars=self.settings.limits.argument_chars,
+            )
             bound = self._bind(tool, call.arguments, facts)
         except UnusableArguments as unusable:
             return await self._answer(call, tool.qualified, CallStatus.FAILED, str(unusable), tool=tool)
@@ -132,43 +139,6 @@ class Gate:
         if owner == "facts":
             return facts.get(name)
         return self.ledger.versions.get(owner) if name == "version" else self.case.value(path)
-
-    async def _read_facts(self, tool: OfferedTool, arguments: Any) -> dict[str, Any]:
-        if isinstance(arguments, dict):
-            # The facts are those of the call that would leave: where the host sets an argument, the model's is none.
-            bound = {name: self._value(path, {}) for name, path in tool.settings.bind.items()}
-            own = {name: value for name, value in cast("JsonObject", arguments).items() if name not in bound}
-            arguments = own | {name: value for name, value in bound.items() if value is not None}
-        answers: dict[str, Any] = {}
-        facts: dict[str, Any] = {}
-        for name, fact in tool.settings.facts.items():
-            asked = json.dumps([fact.tool, dict(fact.arguments)], sort_keys=True)
-            if asked not in answers:
-                answers[asked] = await self._read_fact(fact, arguments)
-            facts[name] = at(answers[asked], fact.path)
-            if facts[name] is None:
-                raise UnusableArguments(f"{fact.tool} does not say the {name} that {tool.qualified} is judged by.")
-        return facts
-
-    async def _read_fact(self, fact: FactSettings, arguments: Any) -> Any:
-        source = self.catalog.qualified(fact.tool)
-        if source is None or not source.is_read:
-            raise UnusableArguments(f"{fact.tool}, which this call is judged by, is not there to be read.")
-        try:
-            wanted = fill(fact.arguments, cast("JsonObject", arguments) if isinstance(arguments, dict) else {})
-        except KeyError as missing:
-            raise UnusableArguments(f"The argument {missing} is missing.") from missing
-        bound = self._bind(source, wanted, {})
-        try:
-            result = await self.host.call_tool(
-                source.server, source.name, bound.arguments, key=None, is_repeatable=True, answers=None
-            )
-        except CallUncertain as lost:
-            raise UnusableArguments(f"{fact.tool} gave no answer: {lost}") from lost
-        if result.is_error or result.structured_content is None:
-            said = ToolResult(content=result_content(result, 1000), status=CallStatus.FAILED).text
-            raise UnusableArguments(f"{fact.tool} could not be read for this call: {said}")
-        return result.structured_content
 
     async def _decide(
         self, call: ToolCall, tool: OfferedTool, bound: Bound, facts: Mapping[str, Any], *, is_by_host: bool

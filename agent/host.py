@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -18,10 +19,12 @@ from agent.errors import CallUncertain, ServerError, ServerLost, ServerProtocolE
 from agent.protocols import Observer
 from agent.records import JsonObject
 from agent.settings import HttpTransport, Settings, StdioTransport
-from agent.wire.connection import Connection, NoAnswer, UnusableAnswer
+from agent.wire.connection import Connection
 from agent.wire.discovery import Offer
 from agent.wire.flight import Answering, Flight
+from agent.wire.meaning import NoAnswer, UnusableAnswer
 from agent.wire.transports import InProcess, open_link
+from agent.wire.watching import Watch
 
 KEY = "support-agent/idempotency-key"
 """The `_meta` field of a call that the server must not do twice."""
@@ -165,6 +168,18 @@ class Host:
                 server, f"{server} does not give its prompt {name}: {refusal.message}"
             ) from refusal
 
+    @contextmanager
+    def watching(self, server: str, uris: Sequence[str], on_update: Callable[[], None]) -> Generator[None]:
+        """Have `on_update` called whenever the server tells that one of these resources has changed.
+
+        It is also called when a change may have been missed. Servers that tell of no changes are no error.
+
+        Raises:
+            ServerLost: there is no such server.
+        """
+        with self._server(server).watching(Watch(uris=uris, on_update=on_update)):
+            yield
+
     async def _read(self, server: str, what: str, send: Callable[[Client], Awaitable[_T]]) -> _T:
         try:
             return await self._server(server).request(send, None, is_repeatable=True)
@@ -204,6 +219,9 @@ class _Server:
         self._way = way
         self._home = settings.home
         self._settings = settings.server(name)
+        knowledge, folders = settings.roots.knowledge, settings.roots.folders
+        self._roots = [*([knowledge] if knowledge else []), *folders]
+        self._watches: list[Watch] = []
         self._observer = observer
         self._on_frame = None if trace is None else partial(trace, name)
         self._noticed: set[str] = set()
@@ -223,6 +241,8 @@ class _Server:
             self.name,
             link,
             start_timeout_s=self._settings.start_timeout_s,
+            roots=self._roots,
+            watches=self._watches,
             notice=self._observer.notice,
             noticed=self._noticed,
             on_frame=self._on_frame,
@@ -245,6 +265,18 @@ class _Server:
             prompts=offer.prompts,
             capabilities=offer.capabilities,
         )
+
+    @contextmanager
+    def watching(self, watch: Watch) -> Generator[None]:
+        """Keep this watch over every connection while the block is open."""
+        self._watches.append(watch)
+        try:
+            if self._connection is not None:
+                self._connection.watch(watch)
+            yield
+        finally:
+            self._watches.remove(watch)
+            watch.end()
 
     def stop(self) -> "asyncio.Task[None] | None":
         """Ask the server to stop, and return the task that ends with it."""
@@ -307,7 +339,8 @@ class _Server:
             raise ServerLost(self.name, f"{self.name} has ended{times}; it is not started again.")
         self._restarts += 1
         await ended.ended()
-        self._observer.notice(f"{self.name} is started again ({self._restarts} of {self._settings.restarts}).")
+        again = "connected" if isinstance(self._way, HttpTransport) else "started"
+        self._observer.notice(f"{self.name} is {again} again ({self._restarts} of {self._settings.restarts}).")
         try:
             self.begin()
         except ServerStartFailed as failure:

@@ -1,27 +1,24 @@
 """One run: the model's turns over one ticket, until the ticket system shows an outcome."""
 
-import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
 
 import anyio
 
-import prompts
 from agent.catalog import Catalog
-from agent.documents import fill, without_surrogates
+from agent.conversation import answerable, replayable, tool_result, unfinished
+from agent.documents import fill
 from agent.errors import InfrastructureError, ModelUnavailable, ServerError
 from agent.gate import Gate
+from agent.handover import handover_summary
 from agent.ledger import Ledger
 from agent.protocols import Model, Observer, Recorder
 from agent.records import (
     CallStatus,
     Case,
-    EffectReport,
     EntryKind,
     JsonObject,
     ModelRequest,
@@ -44,13 +41,7 @@ NUDGE = (
     "Finish it now with one of your tools."
 )
 
-_SOUND_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_SOUND_ID = re.compile(r"(?!host-)[a-zA-Z0-9_-]{1,64}")  # `host-1`, … are the host's own calls
-_LONGEST_LIST = 10  # calls in each part of a hand-off summary
-_LONGEST_TOLD = 200  # characters of a call's arguments, and of why it was not done
-
 _CUT_OFF = "Your reply was cut off at its token limit. Go on, more briefly."
-_NOT_RUN = "Not run: the reply that asked for it was not complete."
 
 _GIVE_UPS: Mapping[str, str] = {
     "pause_turn": "the model paused again and again",
@@ -167,7 +158,7 @@ async def _turn(run: Run) -> Outcome | GaveUp | None:
         case "end_turn" | "stop_sequence" | "tool_use":
             return await _outcome(run) or await _nudge(run, reply)
         case "max_tokens":
-            run.messages.append(_unfinished(reply, _CUT_OFF))
+            run.messages.append(unfinished(reply, _CUT_OFF))
         case "pause_turn" if run.pauses <= MAX_PAUSES:
             pass
         case reason:
@@ -180,7 +171,7 @@ async def _nudge(run: Run, reply: Reply) -> GaveUp | None:
         return GaveUp(because="the model stopped without ending the ticket")
     run.was_nudged = True
     await run.recorder.append(EntryKind.NUDGE, {"text": NUDGE})
-    run.messages.append(_unfinished(reply, NUDGE))
+    run.messages.append(unfinished(reply, NUDGE))
     return None
 
 
@@ -218,7 +209,7 @@ async def _reply(run: Run) -> Reply:
     timeout_s = min(run.limits.reply_seconds, run.seconds_left)
     request = ModelRequest(system=run.system, messages=run.messages, tools=run.catalog.definitions, timeout_s=timeout_s)
     reply = await run.model.reply(request, lambda delta: run.observer.text(run.case.ticket.id, delta))
-    content = _answerable(run, reply.content)
+    content = answerable(reply.content, run.messages, turn=run.ledger.turns)
     run.ledger.turns += 1
     run.ledger.spend(reply.usage, reply.cost_usd)
     entry = await run.recorder.append(
@@ -237,50 +228,8 @@ async def _reply(run: Run) -> Reply:
     if run.messages[-1]["role"] == "assistant":
         # It goes on where a paused reply stopped: one turn of the conversation.
         content = [*run.messages.pop()["content"], *content]
-    run.messages.append({"role": "assistant", "content": _replayable(content)})
+    run.messages.append({"role": "assistant", "content": replayable(content)})
     return replace(reply, content=content)
-
-
-def _answerable(run: Run, content: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return the reply with calls that can each be answered: ids that are sound, and used once in the whole run."""
-    earlier = {call.id for message in run.messages for call in _calls_of(message)}
-    ids: dict[str, str] = {}
-    kept: list[JsonObject] = []
-    for block in without_surrogates(content):
-        if block.get("type") != "tool_use":
-            kept.append(block)
-            continue
-        id_ = block["id"]
-        if id_ in ids:
-            continue  # the same id twice in one reply is one call: making it twice could pay twice
-        is_sound = _SOUND_ID.fullmatch(id_) and id_ not in earlier
-        ids[id_] = id_ if is_sound else f"renamed_{run.ledger.turns}_{len(ids) + 1}"
-        kept.append(block | {"id": ids[id_]})
-    return kept
-
-
-def _replayable(content: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return the reply as it can be sent back: names and arguments in the API's shapes, no blank text, never empty."""
-    kept = [_replayable_call(block) for block in content if block.get("type") != "text" or block["text"].strip()]
-    return kept or [{"type": "text", "text": "(no answer)"}]
-
-
-def _replayable_call(block: JsonObject) -> JsonObject:
-    if block.get("type") != "tool_use":
-        return block
-    name = block["name"] if _SOUND_NAME.fullmatch(block["name"]) else "not_a_tool"
-    return block | {"name": name, "input": block["input"] if _is_json_object(block["input"]) else {}}
-
-
-def _is_json_object(value: Any) -> bool:
-    try:
-        return isinstance(value, dict) and bool(json.dumps(value, allow_nan=False))
-    except (ValueError, RecursionError):
-        return False
-
-
-def _calls_of(message: JsonObject) -> list[ToolCall]:
-    return Reply(content=message["content"], stop_reason="", model="").tool_calls
 
 
 async def _make_calls(run: Run, calls: Sequence[ToolCall]) -> JsonObject:
@@ -293,7 +242,7 @@ async def _make_calls(run: Run, calls: Sequence[ToolCall]) -> JsonObject:
     # Only now: a write of this same reply was asked for before the model had seen the text.
     if versions.get("ticket") == known and any(results[id_].status is CallStatus.DONE for id_ in rereads):
         versions["ticket"] = newest
-    return {"role": "user", "content": [_tool_result(call.id, results[call.id]) for call in calls]}
+    return {"role": "user", "content": [tool_result(call.id, results[call.id]) for call in calls]}
 
 
 async def _results(run: Run, calls: Sequence[ToolCall]) -> Mapping[str, ToolResult]:
@@ -316,18 +265,6 @@ async def _results(run: Run, calls: Sequence[ToolCall]) -> Mapping[str, ToolResu
     return results
 
 
-def _tool_result(tool_use_id: str, result: ToolResult) -> JsonObject:
-    block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id, "content": result.content}
-    return block | {"is_error": True} if result.is_error else block
-
-
-def _unfinished(reply: Reply, text: str) -> JsonObject:
-    """Return the message after a reply whose calls, if any, are not made; their results then say the text."""
-    told = ToolResult(content=[{"type": "text", "text": f"{_NOT_RUN} {text}"}], status=CallStatus.FAILED)
-    not_run = [_tool_result(call.id, told) for call in reply.tool_calls]
-    return {"role": "user", "content": not_run or [{"type": "text", "text": text}]}
-
-
 async def _outcome(run: Run) -> Outcome | None:
     if run.mode is RunMode.DRY_RUN:
         return run.helpdesk.planned_outcome(run.case, run.ledger.effects)
@@ -342,7 +279,9 @@ async def _hand_over(run: Run, gave_up: GaveUp) -> Outcome:
     tool = run.catalog.qualified(f"{tickets.server}.{tickets.handoff.tool}") if tickets.handoff else None
     if tickets.handoff is None or tool is None:
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason=f"No hand-off is configured, and {because}.")
-    arguments = fill(tickets.handoff.arguments, {"summary": _summary(run, because)})
+    arguments = fill(
+        tickets.handoff.arguments, {"summary": handover_summary(because, run.ledger.effects, run.messages)}
+    )
     run.ledger.versions["ticket"] = await run.helpdesk.version(run.case.ticket.id)
     call = ToolCall(id="host-1", name=tool.offered_as, arguments=arguments)
     result = await run.gate.call_by_host(call, tool, turn_seq=run.turn_seq)
@@ -352,32 +291,3 @@ async def _hand_over(run: Run, gave_up: GaveUp) -> Outcome:
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason=failure)
     told = "It would be handed over" if outcome.kind is OutcomeKind.PLANNED else "Handed over"
     return Outcome(kind=outcome.kind, reason=f"{told} to people: {because}.")
-
-
-def _summary(run: Run, because: str) -> str:
-    happened = {CallStatus.DONE, CallStatus.PLANNED}
-    done = [_line(effect) for effect in run.ledger.effects if effect.status in happened]
-    others = [
-        f"{_line(effect)} ({effect.status}: {' '.join(effect.reasons)[:_LONGEST_TOLD]})"
-        for effect in run.ledger.effects
-        if effect.status not in happened
-    ]
-    spoken = [message for message in run.messages if message["role"] == "assistant"]
-    words = Reply(content=spoken[-1]["content"], stop_reason="", model="").text if spoken else ""
-    return prompts.render(
-        "handoff",
-        reason=f"{because}.",
-        done=_list(done),
-        open=_list(others),
-        last_words=words[:1500] or "(none)",
-    )
-
-
-def _list(lines: Sequence[str]) -> str:
-    earlier = [f"- {len(lines) - _LONGEST_LIST} others before these"] if len(lines) > _LONGEST_LIST else []
-    return "\n".join([*earlier, *lines[-_LONGEST_LIST:]]) or "- nothing"
-
-
-def _line(effect: EffectReport) -> str:
-    arguments = ", ".join(f"{name}={str(value)[:120]!r}" for name, value in effect.arguments.items())
-    return f"- {effect.server}.{effect.tool}({arguments[:_LONGEST_TOLD]})"

@@ -15,9 +15,7 @@ _OWN_TICKET = frozenset({Effect.WRITE, Effect.REPLY, Effect.CLOSE, Effect.ESCALA
 _ASKED = {
     Effect.MONEY: Reason(rule="money", because="Money leaves only with a person's approval."),
     Effect.ACCOUNT: Reason(rule="account", because="Account changes need a person's approval."),
-    Effect.UNNAMED: Reason(
-        rule="unnamed", because="No configuration vouches for what this tool does."
-    ),
+    Effect.UNNAMED: Reason(rule="unnamed", because="No configuration vouches for what this tool does."),
 }
 
 

@@ -83,15 +83,14 @@ class Helpdesk:
         if queue is None:
             raise ConfigurationError("No queue is configured: [tickets] needs `queue = { tool = …, items = … }`.")
         items: dict[str, QueueItem] = {}  # a ticket that moves while pages are read may stand on two of them
-        cursor: str | None = None
-        for _ in range(_MOST_PAGES):
-            if limit is not None and len(items) >= limit:
-                break
-            page = await self._call(queue, {}, extra={"cursor": cursor} if cursor else {}, is_read=True)
-            items |= {item.ticket_id: item for item in self._queue_items(page, queue) if item.ticket_id not in items}
+        cursors: list[Any] = [None]
+        while (limit is None or len(items) < limit) and len(cursors) <= _MOST_PAGES:
+            page = await self._page(queue, cursors[-1])
+            items |= {item.ticket_id: item for item in self._queue_items(page, queue)}
             cursor = at(page, queue.next_cursor) if queue.next_cursor else None
-            if not cursor:
+            if not cursor or cursor in cursors:
                 break
+            cursors.append(cursor)
         return list(items.values())[:limit]
 
     async def import_tickets(self, tickets: Sequence[JsonObject]) -> JsonObject:
@@ -257,6 +256,13 @@ class Helpdesk:
         arguments |= {name: "unknown" for name, value in values.items() if value is None}
         result = await self._host.get_prompt(self._tickets.server, prompt.name, arguments)
         return [text for message in result.messages if (text := getattr(message.content, "text", None))]
+
+    async def _page(self, queue: QueueReference, cursor: Any) -> JsonObject:
+        # "$cursor" says which argument takes it; without one, it is `cursor`, as MCP itself calls it.
+        names = [name for name, value in queue.arguments.items() if value == "$cursor"] or ["cursor"]
+        fixed = {name: value for name, value in queue.arguments.items() if value != "$cursor"}
+        reference = ToolReference(tool=queue.tool, arguments=fixed)
+        return await self._call(reference, {}, extra=dict.fromkeys(names, cursor) if cursor else {}, is_read=True)
 
     def _queue_items(self, page: JsonObject, queue: QueueReference) -> list[QueueItem]:
         listed: Any = at(page, queue.items)

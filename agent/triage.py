@@ -1,5 +1,6 @@
 """The queue: many tickets over one set of servers, bounded, one run per customer at a time."""
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -57,7 +58,7 @@ class Triage:
 async def triage(queue: Sequence[QueueItem], state: Triage) -> list[RunReport]:
     """Work every ticket of the queue and return one report each, in the queue's order.
 
-    A slot is held during the model's conversation only; what reads a case waits for no model.
+    A slot is for the model's conversation; cases are read while others hold it.
     """
     slots = anyio.CapacityLimiter(state.concurrency)
     entrances = anyio.CapacityLimiter(state.concurrency + PREPARED_AHEAD)
@@ -85,9 +86,11 @@ async def _guarded(item: QueueItem, state: Triage, slots: anyio.CapacityLimiter)
     if state.stopped is not None:
         return None
     run: Run | None = None
+    reading = asyncio.ensure_future(state.prepare(item.ticket_id))
     try:
-        run = await state.prepare(item.ticket_id)
+        # Asked for at once, so that slots are given in the queue's order, however long a case takes to read.
         async with slots:
+            run = await reading
             return None if state.stopped is not None else await state.work(run)
     except SupportAgentError as error:
         failure = error if isinstance(error, InfrastructureError) else None
@@ -96,6 +99,8 @@ async def _guarded(item: QueueItem, state: Triage, slots: anyio.CapacityLimiter)
         _log.exception("ticket %s", item.ticket_id)
         reason = f"an internal error ({type(defect).__name__}: {defect})"
         return Finished(report=_unresolved(item, state, run, reason))
+    finally:
+        reading.cancel()
 
 
 def _unresolved(item: QueueItem, state: Triage, run: Run | None, reason: str) -> RunReport:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.figures import Figures, Limit, begin, conclude
-from benchmarks.places import SUPPORT_AGENT, Place, messages_api, temporary_place
+from benchmarks.places import SUPPORT_AGENT, Cost, Place, messages_api, temporary_place
 
 ROUNDS = 15
 MOST_TIMES_THE_FLOOR = 1.25
@@ -20,16 +20,13 @@ FLOOR = [sys.executable, "-c", "import mcp, anthropic, typer, rich.console"]
 RUN = [SUPPORT_AGENT, "run", "--ticket", "42", "--json"]
 
 # The same command; its own peak is asked for from within, so that the servers' do not count.
-RUN_AND_TELL_PEAK = [
-    sys.executable,
-    "-c",
-    "import atexit, resource, sys\n"
-    "tell = lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=open('peak', 'w'))\n"
-    "atexit.register(tell)\n"
-    "from agent.cli import main\n"
-    "main()",
-    *RUN[1:],
-]
+TELL_PEAK = """\
+import atexit, pathlib, resource
+peak_kib = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+atexit.register(lambda: pathlib.Path("peak").write_text(str(peak_kib())))
+from agent.cli import main
+main()
+"""
 
 
 def main() -> None:
@@ -42,7 +39,7 @@ def main() -> None:
         rounds = [_round(place, helpdesk, url) for _ in range(ROUNDS + 1)][1:]  # the first one warms the file cache
         peaks = Figures(name="peak of the host", unit="MiB", values=[_peak(place, helpdesk, url) for _ in range(3)])
     floors, runs = ([costs[which] for costs in rounds] for which in (0, 1))
-    ratios = Figures(name="run / floor, wall", unit="×", values=[run.wall_s / floor.wall_s for floor, run in rounds])
+    ratios = Figures(name="run / floor, wall", unit="x", values=[run.wall_s / floor.wall_s for floor, run in rounds])
     conclude(
         [
             Figures(name="floor, wall", unit="s", values=[cost.wall_s for cost in floors]),
@@ -56,7 +53,7 @@ def main() -> None:
     )
 
 
-def _round(place: Place, helpdesk: Path, url: str):
+def _round(place: Place, helpdesk: Path, url: str) -> tuple[Cost, Cost]:
     place.restore(helpdesk)
     floor = place.run(FLOOR)
     run = place.run(RUN, base_url=url)
@@ -66,7 +63,7 @@ def _round(place: Place, helpdesk: Path, url: str):
 
 def _peak(place: Place, helpdesk: Path, url: str) -> float:
     place.restore(helpdesk)
-    _check(place.run(RUN_AND_TELL_PEAK, base_url=url).output)
+    _check(place.run([sys.executable, "-c", TELL_PEAK, *RUN[1:]], base_url=url).output)
     return int((place.work / "peak").read_text()) / 1024
 
 

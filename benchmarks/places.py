@@ -100,6 +100,8 @@ def messages_api(script: Path, *, delay_s: float = 0) -> Generator[str]:
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().strip()
+            if not (url := process.stdout.readline().strip()):
+                sys.exit("The Messages API did not start.")
+            yield url
         finally:
             process.terminate()

@@ -14,7 +14,8 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedToolError,
 )
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import CallToolResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import ValidationError
 
 from servers.checks import Refused
@@ -113,6 +114,21 @@ class HelpdeskServer(MCPServer[Any]):
             if isinstance(error.__cause__, Refused):
                 raise ResourceNotFoundError(str(error.__cause__)) from error
             raise
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[Any, Any] | None = None
+    ) -> Any:
+        """Return a prompt; one that does not exist, or not with these arguments, is refused as the client's mistake."""
+        prompt = self._prompt_manager.get_prompt(name)
+        if prompt is None:
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {name[:50]!r}.")
+        known = {argument.name: argument.required for argument in prompt.arguments or ()}
+        given = (arguments or {}).keys()
+        missing = {argument for argument, is_required in known.items() if is_required} - given
+        if missing or given - known.keys():
+            takes = ", ".join(f"{argument} (needed)" if known[argument] else argument for argument in known) or "none"
+            raise MCPError(INVALID_PARAMS, f"The prompt {name} was not given its arguments, which are: {takes}.")
+        return await super().get_prompt(name, arguments, context)
 
 
 def _sentence(name: str, error: ToolError) -> str | None:

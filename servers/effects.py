@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import JSON, Column, Connection, Integer, MetaData, String, Table, Text, insert, select
+from sqlalchemy import JSON, Column, Connection, Integer, MetaData, Table, insert, select
 
 from servers.checks import Refused
-from servers.database import Database
+from servers.database import Database, Words, take_turns
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -67,11 +67,11 @@ def keys_table(name: str, metadata: MetaData) -> Table:
     return Table(
         name,
         metadata,
-        Column("key", String, primary_key=True),
-        Column("tool", String, nullable=False),
-        Column("digest", String, nullable=False),
+        Column("key", Words, primary_key=True),
+        Column("tool", Words, nullable=False),
+        Column("digest", Words, nullable=False),
         Column("result", JSON(none_as_null=True)),
-        Column("at", String, nullable=False),
+        Column("at", Words, nullable=False),
     )
 
 
@@ -82,12 +82,12 @@ def events_table(name: str, metadata: MetaData, subject: Column[Any]) -> Table:
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         subject,
-        Column("at", String, nullable=False),
-        Column("actor", Text, nullable=False),
-        Column("kind", String, nullable=False),
+        Column("at", Words, nullable=False),
+        Column("actor", Words, nullable=False),
+        Column("kind", Words, nullable=False),
         Column("before", JSON, nullable=False),
         Column("after", JSON, nullable=False),
-        Column("key", String),
+        Column("key", Words),
     )
 
 
@@ -95,12 +95,16 @@ def perform(database: Database, keys: Table, call: Call, effect: Callable[[Conne
     """Run `effect` and store its result under the call's key in one transaction, once per key.
 
     `effect` makes all its checks inside: a used key answers with the first result whatever has changed since,
-    and a refusal leaves the key unused.
+    and a refusal leaves the key unused. It may be run again after its transaction was given up.
 
     Raises:
         Refused: the key belongs to another call or was cancelled, or the effect itself refuses.
     """
-    with database.writing() as connection:
+
+    def once(connection: Connection) -> Done:
+        if call.key is not None:
+            # Before anything is read: who sends the same call meanwhile waits here, and then finds the result.
+            take_turns(connection, f"{keys.name} {call.key}")
         earlier = _earlier(connection, keys, call)
         if earlier is not None:
             return earlier
@@ -109,6 +113,8 @@ def perform(database: Database, keys: Table, call: Call, effect: Callable[[Conne
             row = {"key": call.key, "tool": call.tool, "digest": call.digest, "result": result, "at": now()}
             connection.execute(insert(keys).values(row))
         return Done(result=result, is_new=True)
+
+    return database.transact(once, is_repeatable=call.key is not None)
 
 
 def would_act(database: Database, keys: Table, call: Call) -> bool:

@@ -12,6 +12,8 @@ from tests import guard
 
 guard.install()
 
+pytest_plugins = ["tests.compatibility", "tests.databases"]
+
 _FOREIGN = ("ANTHROPIC_", "SUPPORT_AGENT_", "XDG_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 

@@ -34,7 +34,10 @@ class Frame:
         """Print the one document of a `--json` command."""
         # ASCII escapes: the document is the same whatever encoding the other end of the pipe has.
         self._has_printed = True
-        print(json.dumps(document, indent=2), flush=True)  # noqa: T201 - stdout is this command's result
+        try:
+            print(json.dumps(document, indent=2), flush=True)  # noqa: T201 - stdout is this command's result
+        except BrokenPipeError:
+            self.out.on_broken_pipe()  # nobody reads on: the end that every other output comes to then
 
     def fail(self, error: SupportAgentError | str) -> None:
         """Say on stderr what went wrong, and in the document of a `--json` command."""

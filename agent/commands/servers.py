@@ -23,6 +23,9 @@ from agent.render import (
 from agent.settings import Settings, StdioTransport
 from agent.wire.transports import child_environment
 
+HANDED_ON = "SUPPORT_AGENT_SERVER_TOKEN"
+"""The variable with the bearer token that a server over HTTP wants of its clients."""
+
 
 async def list_servers(frame: Frame) -> int:
     """Show every configured server: what it offers, or why it does not start."""
@@ -48,8 +51,12 @@ async def show(frame: Frame, name: str) -> int:
     return 0
 
 
-async def serve(name: str) -> int:
-    """Become one configured stdio server, on this process's own streams; returns only when that fails."""
+async def serve(name: str, *, http: int | None = None) -> int:
+    """Become one configured stdio server, on this process's own streams; returns only when that fails.
+
+    A port is handed on as `--http PORT`, with the variable that holds the token: whether the server knows either is
+    for the server to say.
+    """
     settings = load_here()
     transport = _only(settings, name).transports[name]
     if not isinstance(transport, StdioTransport):
@@ -57,8 +64,11 @@ async def serve(name: str) -> int:
     sys.stdout.flush()
     if transport.cwd is not None:
         os.chdir(transport.cwd)
+    command = [transport.command, *transport.args, *([] if http is None else ["--http", str(http)])]
+    # Never as an argument: other users of this machine can read those.
+    token = {HANDED_ON: os.environ[HANDED_ON]} if http is not None and HANDED_ON in os.environ else {}
     try:
-        os.execvpe(transport.command, [transport.command, *transport.args], child_environment(transport))  # noqa: S606 - the configured command, without a shell
+        os.execvpe(transport.command, command, token | child_environment(transport))  # noqa: S606 - the configured command, without a shell
     except OSError as error:
         raise UsageError(f"{name} cannot be started: {transport.command}: {(error.strerror or '').lower()}.") from error
 

@@ -14,17 +14,25 @@ _NO_MODEL = (
     "No model is configured: set ANTHROPIC_API_KEY (in the environment or in .env) to use Claude, "
     "or add --model offline to work without a key."
 )
+_NO_KEY = (
+    "The model {name} needs a key: set ANTHROPIC_API_KEY (in the environment or in .env), "
+    "or use --model offline, which needs none."
+)
 
 
 def model_name(settings: Settings, *, is_dry_run: bool) -> str:
     """Return the name of the model to use: the configured one, else Claude where a key is, else offline for a dry run.
 
     Raises:
-        ConfigurationError: nothing says which, and a live run needs one.
+        ConfigurationError: nothing says which, and a live run needs one; or the model named needs a key.
     """
-    if settings.model is not None:
-        return DEFAULT_CLAUDE if settings.model == "claude" else settings.model
-    if settings.api_key is not None or settings.base_url is not None:
+    has_service = settings.api_key is not None or settings.base_url is not None
+    name = DEFAULT_CLAUDE if settings.model == "claude" else settings.model
+    if name is not None:
+        if not has_service and name != OFFLINE and not name.startswith(_SCRIPTED):
+            raise ConfigurationError(_NO_KEY.format(name=name))
+        return name
+    if has_service:
         return DEFAULT_CLAUDE
     if is_dry_run:
         return OFFLINE
@@ -46,10 +54,7 @@ def load_model(name: str, settings: Settings) -> Model:
 
         return ScriptedModel.from_file(Path(name.removeprefix(_SCRIPTED)))
     if settings.api_key is None and settings.base_url is None:
-        raise ConfigurationError(
-            f"{name} needs a key: set ANTHROPIC_API_KEY (in the environment or in .env), "
-            "or use --model offline, which needs none."
-        )
+        raise ConfigurationError(_NO_KEY.format(name=name))
 
     from agent.models.claude import ClaudeModel  # noqa: PLC0415 - half a second of imports
 

@@ -120,6 +120,7 @@ class ScriptedModel:
     def __init__(self, turns: Sequence[Turn] = (), *, conversations: Sequence[Conversation] = ()) -> None:
         scripts = [*([Conversation(turns=tuple(turns))] if turns else ()), *conversations]
         self._conversations = [_Played(number=number, script=script) for number, script in enumerate(scripts, start=1)]
+        self._has_mismatched = False
         self.requests: list[ModelRequest] = []
         """Every request so far, as it was when it came."""
 
@@ -161,10 +162,14 @@ class ScriptedModel:
         """
         request = _snapshot(request)
         self.requests.append(request)
-        conversation = self._conversation_of(request)
-        _check_rules(request, conversation)
-        turn = _next_turn(conversation)
-        _check_turn(request, turn, conversation)
+        try:
+            conversation = self._conversation_of(request)
+            _check_rules(request, conversation)
+            turn = _next_turn(conversation)
+            _check_turn(request, turn, conversation)
+        except ScriptMismatch:
+            self._has_mismatched = True
+            raise
         # Before the gate: while this turn waits, requests of other conversations are told apart from this one.
         conversation.turns += 1
         conversation.sent = list(request.messages)
@@ -183,8 +188,10 @@ class ScriptedModel:
         """Check that everything was played.
 
         Raises:
-            ScriptMismatch: turns are left over.
+            ScriptMismatch: turns are left over; not after an earlier mismatch, which explains them.
         """
+        if self._has_mismatched:
+            return
         left = [
             f"{_called(played)}: {len(played.script.turns) - played.turns} of {len(played.script.turns)}"
             for played in self._conversations

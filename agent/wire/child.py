@@ -9,10 +9,11 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import Any, Self, cast
 
 import anyio
 from mcp.shared.message import SessionMessage
@@ -30,6 +31,7 @@ TERM_GRACE_S = 0.5
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes in one message; a server that sends a longer one has lost its connection."""
 
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 _REAP_S = 0.3
 _LAST_WORDS_S = 0.2  # for output that is still in the pipe when the process has ended
 
@@ -45,11 +47,18 @@ class MalformedLine(ValueError):  # noqa: N818 - reads as the sentence it is
 class Child:
     """An MCP transport that starts a process when it is entered and leaves none behind when it is left."""
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | None, stderr: IO[bytes]) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | None,
+        on_stderr: Callable[[bytes], None],  # is given what the server writes there, as it comes
+    ) -> None:
         self._argv = argv
         self._env = env
         self._cwd = cwd
-        self._stderr = stderr
+        self._on_stderr = on_stderr
         self._pipes: _Pipes | None = None
 
     @property
@@ -58,12 +67,12 @@ class Child:
         return None if self._pipes is None else self._pipes.transport.get_returncode()
 
     async def __aenter__(self) -> "tuple[_Lines, _Messages]":
-        pipes = _Pipes()
+        pipes = _Pipes(self._on_stderr)
         # Shielded: a start that is given up half-way would leave a process that no one waits for.
         with anyio.CancelScope(shield=True):
             # A session of its own: Ctrl-C reaches the host only, and one signal reaches all that the server started.
             await asyncio.get_running_loop().subprocess_exec(
-                lambda: pipes, *self._argv, env=self._env, cwd=self._cwd, stderr=self._stderr, start_new_session=True
+                lambda: pipes, *self._argv, env=self._env, cwd=self._cwd, start_new_session=True
             )
         self._pipes = pipes
         return _Lines(pipes), _Messages(pipes)
@@ -89,6 +98,8 @@ class Child:
             if not await _is_gone(pipes, TERM_GRACE_S):
                 _signal_group(pipes.pid, signal.SIGKILL)
                 await _is_gone(pipes, _REAP_S)
+        with anyio.move_on_after(_LAST_WORDS_S):
+            await pipes.silent.wait()
         pipes.transport.close()
         with anyio.move_on_after(_REAP_S):
             await pipes.closed.wait()
@@ -101,9 +112,11 @@ class _Pipes(asyncio.SubprocessProtocol):
     stdin: asyncio.WriteTransport
     pid: int
 
-    def __init__(self) -> None:
+    def __init__(self, on_stderr: Callable[[bytes], None]) -> None:
+        self._on_stderr = on_stderr
         self.lines = asyncio.StreamReader(limit=LONGEST_LINE)
         self.exited = asyncio.Event()
+        self.silent = asyncio.Event()  # its stderr has ended
         self.closed = asyncio.Event()
         self.writable = asyncio.Event()
         self.writable.set()
@@ -112,17 +125,21 @@ class _Pipes(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.SubprocessTransport", transport)
-        self.stdin = cast("asyncio.WriteTransport", self.transport.get_pipe_transport(0))
+        self.stdin = cast("asyncio.WriteTransport", self.transport.get_pipe_transport(_STDIN))
         self.pid = self.transport.get_pid()
-        self.lines.set_transport(cast("asyncio.ReadTransport", self.transport.get_pipe_transport(1)))
+        self.lines.set_transport(cast("asyncio.ReadTransport", self.transport.get_pipe_transport(_STDOUT)))
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - only stdout is a pipe that is read
-        if not self._has_ended:
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == _STDERR:
+            self._on_stderr(data)
+        elif not self._has_ended:
             self.lines.feed_data(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - every end is an end
-        if fd == 0:
+        if fd == _STDIN:
             self.writable.set()
+        elif fd == _STDERR:
+            self.silent.set()
         else:
             self._end_output()
 
@@ -151,15 +168,17 @@ class _Lines:
 
     def __init__(self, pipes: _Pipes) -> None:
         self._lines = pipes.lines
+        self._batch: deque[SessionMessage | Exception] = deque()
 
     async def receive(self) -> SessionMessage | Exception:
-        while True:
+        while not self._batch:
             try:
                 line = await self._lines.readuntil()
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
                 raise anyio.EndOfStream from error
             if text := line.decode("utf-8", "replace").strip():
-                return _parsed(text)
+                self._batch.extend(_batch(text) if text.startswith("[") else [_parsed(text)])
+        return self._batch.popleft()
 
     def __aiter__(self) -> Self:
         return self
@@ -203,6 +222,15 @@ class _Messages:
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
+
+
+def _batch(text: str) -> Iterable[SessionMessage | Exception]:
+    """Return the messages of a batch, as 2025-03-26 knows them."""
+    try:
+        messages: list[Any] = json.loads(text)
+        return [_parsed(json.dumps(message)) for message in messages]
+    except (ValueError, RecursionError):
+        return [MalformedLine(text)]
 
 
 def _parsed(text: str) -> SessionMessage | Exception:

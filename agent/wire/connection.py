@@ -8,45 +8,33 @@ the connection instead, so there only one call at a time may be in flight.
 
 import asyncio
 import contextvars
-import json
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TypeVar, cast
 
 import anyio
 import mcp_types
+from anyio.abc import TaskGroup
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext, IncomingMessage, Transport
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from agent.errors import ServerStartFailed
-from agent.wire.child import MalformedLine
-from agent.wire.diagnosis import ending, was_never_reached, why_not_started
+from agent.wire.diagnosis import ending, is_cut_off, was_never_reached, why_not_started
 from agent.wire.discovery import Offer, discover
 from agent.wire.flight import Answering, Flight, current
-from agent.wire.link import LeftOut, Link, Tap, printable
+from agent.wire.link import Link, Tap, printable
+from agent.wire.meaning import NoAnswer, SessionGone, UnusableAnswer, over_http
+from agent.wire.notices import LOG_LEVEL, Notices
+from agent.wire.roots import listed
+from agent.wire.watching import Watch, hold, hold_lists, hush
 
 _T = TypeVar("_T")
-
-_LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
-_HTTP_FAILURE = "Server returned an error response"  # the SDK's words for any status it has no error for
-_HTTP_SESSION_GONE = "Session terminated"
-
-
-class NoAnswer(Exception):  # noqa: N818 - reads as the sentence it is
-    """The server gave no answer; `has_left` says whether it can have seen the request."""
-
-    def __init__(self, why: str, *, has_left: bool) -> None:
-        super().__init__(why)
-        self.has_left = has_left
-
-
-class UnusableAnswer(Exception):  # noqa: N818 - reads as the sentence it is
-    """The server answered, and not with what the request promises: what it did is not known."""
 
 
 class Connection:
@@ -58,6 +46,8 @@ class Connection:
         link: Link,
         *,
         start_timeout_s: float,
+        roots: Sequence[Path],  # what a server is told that asks outside of a ticket's tool calls
+        watches: Sequence[Watch],  # what its server is to tell of; the list may change
         notice: Callable[[str], None],
         noticed: set[str],  # what has been said once about this server
         on_frame: Callable[[str, str], None] | None,
@@ -65,13 +55,14 @@ class Connection:
         self.name = name
         self.link = link
         self._start_timeout_s = start_timeout_s
-        self._notice = notice
-        self._noticed = noticed
+        self._roots = roots
+        self._watches = watches
+        self._notices = Notices(name, partial(_told, notice, link.hide), noticed)
+        self._streams: TaskGroup | None = None  # while the connection is up
         self._client = self._make_client(on_frame)
         self._scope = anyio.CancelScope()
         self._over = asyncio.Event()
         self._is_stopping = False
-        self._garbage = ""
         self._one_call = asyncio.Lock()
         self._in_flight: Flight | None = None  # on a handshake-era connection
         self._flights = 0
@@ -99,9 +90,16 @@ class Connection:
         if self._offered.done():
             return self._offered.result()
         why = why_not_started(self.link, self._failure(), timeout_s=self._start_timeout_s)
-        if self._garbage:
-            why += f"; it writes what is not JSON-RPC to its stdout: {self._garbage}"
-        raise ServerStartFailed(self.name, f"{self.name} did not start: {why}.{self.link.last_words()}")
+        if self._notices.garbage:
+            why += f"; it writes what is not JSON-RPC to its stdout: {self._notices.garbage}"
+        end = "" if why.endswith("?") else "."
+        sentence = f"{self.name} did not start: {why}{end}{self.link.last_words()}"
+        raise ServerStartFailed(self.name, self.link.hide(sentence))
+
+    def watch(self, watch: Watch) -> None:
+        """Let the server tell of these resources from now on, where it offers to; a connection to come does so too."""
+        if self._streams is not None and not self.is_lost:
+            self._streams.start_soon(hold, self._client, self._offered.result(), watch)
 
     def stop(self) -> "asyncio.Task[None]":
         """Ask the owner task to stop the server, and return it."""
@@ -151,26 +149,19 @@ class Connection:
             if self.is_lost:  # between two rounds of one call
                 raise await self._silence(flight) from error
             first = str(error).partition("\n")[0]
-            raise UnusableAnswer(f"{self.name}: {printable(first, 300)}") from error
+            raise UnusableAnswer(self.link.hide(f"{self.name}: {printable(first, 300)}")) from error
 
-    async def _meaning(self, error: MCPError, flight: Flight) -> MCPError | NoAnswer:
+    async def _meaning(self, error: MCPError, flight: Flight) -> MCPError | NoAnswer | UnusableAnswer:
         """Tell the server's own refusals from the SDK's words for a connection that failed."""
-        if error.code == mcp_types.CONNECTION_CLOSED and self.is_lost:
+        if is_cut_off(error) and self.is_lost:
             return await self._silence(flight)
-        return self._http_meaning(error, flight) if self.link.kind == "http" else error
-
-    def _http_meaning(self, error: MCPError, flight: Flight) -> MCPError | NoAnswer:
-        if error.code in {mcp_types.CONNECTION_CLOSED, mcp_types.PARSE_ERROR}:
-            return NoAnswer(f"{self.name} ended its response too early", has_left=flight.has_left)
-        if error.code == mcp_types.INVALID_REQUEST and error.message == _HTTP_SESSION_GONE:
+        meaning = error
+        if self.link.kind == "http":
+            version = self._offered.result().protocol_version
+            meaning = over_http(self.name, self.link.place, version, error, flight)
+        if isinstance(meaning, SessionGone):
             self._over.set()
-            return NoAnswer(f"{self.name} has forgotten the session", has_left=False)
-        status = self.link.http_status()
-        if error.message != _HTTP_FAILURE or status is None:
-            return error
-        if status >= 500:
-            return NoAnswer(f"{self.name} answered HTTP {status}", has_left=flight.has_left)
-        return MCPError(error.code, f"{self.name} answered HTTP {status}.")
+        return MCPError(meaning.code, self.link.hide(meaning.message)) if isinstance(meaning, MCPError) else meaning
 
     async def _silence(self, flight: Flight) -> NoAnswer:
         await self.ended()
@@ -194,6 +185,7 @@ class Connection:
                     finally:
                         self._in_flight = None
         finally:
+            flight.is_over = True
             self._flights -= 1
             current.reset(token)
 
@@ -201,38 +193,50 @@ class Connection:
         self._scope.deadline = anyio.current_time() + self._start_timeout_s
         try:
             with self._scope:
-                async with self._client:
-                    offer = await discover(self._client, self._left_out)
+                async with self._client, anyio.create_task_group() as streams:
+                    offer = await discover(self._client, self._notices.left_out)
                     self._scope.deadline = math.inf
                     self._offered.set_result(offer)
+                    self._listen(streams, offer)
                     await self._over.wait()
+                    streams.cancel_scope.cancel()
         finally:
             self._over.set()
+            self._streams = None
             if self._offered.done() and not self._is_stopping:
-                self._notice(f"{self.name} {ending(self.link)}.")
+                self._notices.tell(ending(self.link))
             self.link.close()
+
+    def _listen(self, streams: TaskGroup, offer: Offer) -> None:
+        self._streams = streams
+        streams.start_soon(hush, self._client, offer, LOG_LEVEL)
+        streams.start_soon(hold_lists, self._client, offer)
+        for watch in self._watches:
+            streams.start_soon(hold, self._client, offer, watch)
 
     def _failure(self) -> BaseException | None:
         is_told = self._task.done() and not self._task.cancelled()
         return self._task.exception() if is_told else None
 
     def _make_client(self, on_frame: Callable[[str, str], None] | None) -> Client:
+        link = self.link
+        link.watch_refusals(self._refused)
         tap = Tap(
-            transport=self.link.transport,
-            on_frame=on_frame,
+            transport=link.transport,
+            on_frame=None if on_frame is None else lambda way, frame: on_frame(way, link.hide(frame)),
             on_left=self._left,
-            on_left_out=self._left_out,
+            on_left_out=self._notices.left_out,
             on_end=self._end,
         )
         return Client(
             cast("Transport", tap),
-            mode=self.link.mode,
+            mode=link.mode,
             sampling_callback=self._sample,
             sampling_capabilities=mcp_types.SamplingCapability(tools=mcp_types.SamplingToolsCapability()),
             elicitation_callback=self._elicit,
             list_roots_callback=self._list_roots,
             logging_callback=self._log,
-            log_level="warning",
+            log_level=LOG_LEVEL,
             message_handler=self._message,
             client_info=_client_info(),
             cache=None,
@@ -246,13 +250,10 @@ class Connection:
     def _end(self) -> None:
         self._over.set()
 
-    def _left_out(self, entry: LeftOut) -> None:
-        self._notice_once(f"{self.name}: {entry.kind} {entry.name} is left out: {entry.because}.")
-
-    def _notice_once(self, sentence: str, *, about: str | None = None) -> None:
-        if (about or sentence) not in self._noticed:
-            self._noticed.add(about or sentence)
-            self._notice(sentence)
+    def _refused(self) -> None:
+        self._over.set()
+        if not self._offered.done():
+            self._scope.cancel()
 
     async def _sample(
         self,
@@ -272,52 +273,46 @@ class Connection:
         self,
         context: ClientRequestContext,  # noqa: ARG002 - the SDK's signature
     ) -> mcp_types.ListRootsResult | mcp_types.ErrorData:
+        if self._asking() is None:
+            return listed(self._roots)  # they are the operator's own words, and no ticket's
         return await self._answer("the roots", lambda answers: answers.list_roots())
 
     async def _answer(self, what: str, ask: Callable[[Answering], Awaitable[_T]]) -> _T | mcp_types.ErrorData:
-        flight = current.get() or self._in_flight
-        if flight is None or flight.answers is None:
-            self._notice_once(f"{self.name} asked for {what} outside of a ticket's tool calls; it was refused.")
+        asking = self._asking()
+        if asking is None:
+            self._notices.once(f"{self.name} asked for {what} outside of a ticket's tool calls; it was refused.")
             return mcp_types.ErrorData(
                 code=mcp_types.INVALID_REQUEST, message=f"There is no tool call that could ask for {what}."
             )
+        flight, answers = asking
         with flight.off_the_clock():
             try:
-                return await ask(flight.answers)
+                return await ask(answers)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
                 flight.failure = error
                 raise
 
+    def _asking(self) -> tuple[Flight, Answering] | None:
+        """Return the call that the server's question belongs to, and who answers for it, if there is one."""
+        flight = current.get() or self._in_flight
+        return None if flight is None or flight.is_over or flight.answers is None else (flight, flight.answers)
+
     async def _log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
-        if params.level in _LOUD:
-            said = params.data if isinstance(params.data, str) else json.dumps(params.data, default=str)
-            self._notice(f"{self.name} says ({params.level}): {printable(said, 500)}")
+        self._notices.logged(params)
 
     async def _message(self, message: IncomingMessage) -> None:
-        match message:
-            case MalformedLine(line=line):
-                self._garbage = self._garbage or printable(line, 100)
-                self._notice_once(
-                    f"{self.name} writes what is not JSON-RPC to its stdout; it is ignored: {self._garbage}",
-                    about="garbage",
-                )
-            case Exception():
-                self._notice_once(
-                    f"{self.name} sent what cannot be read: {printable(str(message), 200)}", about="garbage"
-                )
-            case (
-                mcp_types.ToolListChangedNotification()
-                | mcp_types.ResourceListChangedNotification()
-                | mcp_types.PromptListChangedNotification()
-            ):
-                self._notice_once(
-                    f"{self.name} has changed what it offers; this command goes on with what it offered at its start.",
-                    about="changed",
-                )
-            case _:
-                pass
+        if isinstance(message, mcp_types.ResourceUpdatedNotification):
+            for watch in self._watches:
+                if watch.is_about(message.params.uri):
+                    watch.on_update()
+        else:
+            self._notices.heard(message)
+
+
+def _told(notice: Callable[[str], None], hide: Callable[[str], str], sentence: str) -> None:
+    notice(hide(sentence))
 
 
 @cache

@@ -9,6 +9,7 @@ import mcp_types
 from mcp import Client, MCPError
 from pydantic import ValidationError
 
+from agent.wire.diagnosis import is_cut_off
 from agent.wire.link import LeftOut, printable
 
 MOST_PAGES = 200
@@ -104,7 +105,7 @@ async def _collect_if_listed(
     try:
         await _collect(fetch, found)
     except MCPError as error:
-        if error.code == mcp_types.CONNECTION_CLOSED:
+        if is_cut_off(error):
             raise
         if error.code != mcp_types.METHOD_NOT_FOUND:
             on_left_out(LeftOut(kind=kind, name="(the list)", because=printable(error.message, 200)))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -28,12 +29,23 @@ class Answering(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """What an HTTP response says before its body."""
+
+    status: int
+    content_type: str = ""  # without parameters
+    location: str = ""  # where it redirects to, without secrets
+
+
 class Flight:
     """What is known about one call while it is made."""
 
     def __init__(self, answers: Answering | None, timeout_s: float) -> None:
         self.answers = answers  # None: the server may ask nothing
         self.has_left = False  # whether the server can have seen it
+        self.is_over = False  # nothing that the server asks belongs to it any more
+        self.response: Response | None = None  # of the server, to this call, where it goes over HTTP
         self.failure: BaseException | None = None  # of an answer; the SDK would only tell the server
         self.timeout_s = timeout_s  # for one round: until the answer, or until the server asks for something
         self._scope = anyio.CancelScope()

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from agent.documents import without_surrogates
 from agent.records import JsonObject
+from agent.wire.flight import Response
+from agent.wire.probe import Probe
 
 
 class Inbound(Protocol):
@@ -73,7 +75,10 @@ class Link:
     mode: str = "auto"  # how the protocol version is agreed upon, as mcp.Client takes it
     place: str = ""  # the command or the address, as a sentence may name it
     exit_status: Callable[[], int | None] = lambda: None
-    http_status: Callable[[], int | None] = lambda: None  # of the last response
+    proxy: str | None = None  # that the environment names for the address
+    failed: Callable[[], Response | None] = lambda: None  # the last HTTP response that was no answer
+    hide: Callable[[str], str] = lambda text: text  # takes the secrets of the way out of a text
+    watch_refusals: Callable[[Callable[[], None]], None] = lambda _: None  # is told of messages that are not taken
     last_words: Callable[[], str] = lambda: ""  # the last lines of its stderr, safe to print
     close: Callable[[], None] = lambda: None
 
@@ -99,6 +104,7 @@ class Tap:
     on_left: Callable[[str], None]  # the method of a request that may have left; in the context of who asks
     on_left_out: Callable[[LeftOut], None]
     on_end: Callable[[], None]
+    _probe: Probe = field(default_factory=Probe)
     _lists: dict[int | str, tuple[str, str]] = field(default_factory=dict[int | str, tuple[str, str]])
 
     async def __aenter__(self) -> "tuple[_TappedIn, _TappedOut]":
@@ -115,6 +121,7 @@ class Tap:
         """Note what a message that is about to leave says."""
         if isinstance(message, JSONRPCRequest) and message.method in _LISTS:
             self._lists[message.id] = (message.method, _version(message))
+        self._probe.leaving(message)
         self._show(OUT, message)
 
     def left(self, message: JSONRPCMessage) -> None:
@@ -125,6 +132,7 @@ class Tap:
     def arrived(self, message: JSONRPCMessage) -> None:
         """Note what a message of the server says, and make its list usable."""
         self._show(IN, message)
+        self._probe.arrived(message)
         if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
             asked = self._lists.pop(message.id, None)
             if asked is not None and isinstance(message, JSONRPCResponse):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, RowMapping, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Integer, MetaData, RowMapping, Table
 
-from servers.database import Schema
+from servers.database import Schema, Words
 from servers.effects import Event, events_table, keys_table
 
 Tier: TypeAlias = Literal["free", "pro", "enterprise"]
@@ -16,14 +16,14 @@ metadata = MetaData()
 customers = Table(
     "customers",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("email", Text, nullable=False),
-    Column("email_key", Text, nullable=False, unique=True),  # the address without upper case
-    Column("name", Text, nullable=False),
-    Column("account_tier", String, nullable=False),
+    Column("id", Words, primary_key=True),
+    Column("email", Words, nullable=False),
+    Column("email_key", Words, nullable=False, unique=True),  # the address without upper case
+    Column("name", Words, nullable=False),
+    Column("account_tier", Words, nullable=False),
     Column("verified", Boolean, nullable=False),
-    Column("plan", Text, nullable=False),
-    Column("contact_email", Text, nullable=False),
+    Column("plan", Words, nullable=False),
+    Column("contact_email", Words, nullable=False),
     Column("marketing_opt_in", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
 )
@@ -31,55 +31,55 @@ customers = Table(
 invoices = Table(
     "invoices",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("customer", String, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("id", Words, primary_key=True),
+    Column("customer", Words, ForeignKey("customers.id"), nullable=False, index=True),
     Column("amount_cents", BigInteger, nullable=False),  # the currency's smallest unit
-    Column("currency", String(3), nullable=False),
-    Column("status", String, nullable=False),
-    Column("issued_at", String, nullable=False),
-    Column("description", Text, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("issued_at", Words, nullable=False),
+    Column("description", Words, nullable=False),
 )
 
 sessions = Table(
     "sessions",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("customer", String, ForeignKey("customers.id"), nullable=False, index=True),
-    Column("device", Text, nullable=False),
-    Column("location", Text, nullable=False),
-    Column("last_seen_at", String, nullable=False),
-    Column("revoked_at", String),
+    Column("id", Words, primary_key=True),
+    Column("customer", Words, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("device", Words, nullable=False),
+    Column("location", Words, nullable=False),
+    Column("last_seen_at", Words, nullable=False),
+    Column("revoked_at", Words),
 )
 
 refunds = Table(
     "refunds",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("customer", String, ForeignKey("customers.id"), nullable=False, index=True),
-    Column("invoice", String, ForeignKey("invoices.id"), nullable=False, unique=True),  # no invoice is paid back twice
+    Column("id", Words, primary_key=True),
+    Column("customer", Words, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("invoice", Words, ForeignKey("invoices.id"), nullable=False, unique=True),  # no invoice is paid back twice
     Column("amount_cents", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("at", String, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("at", Words, nullable=False),
 )
 
 outbox = Table(
     "outbox",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("customer", String, ForeignKey("customers.id"), nullable=False, index=True),
-    Column("template", String, nullable=False),  # which mail the mail system sends
-    Column("recipient", Text, nullable=False),
+    Column("customer", Words, ForeignKey("customers.id"), nullable=False, index=True),
+    Column("template", Words, nullable=False),  # which mail the mail system sends
+    Column("recipient", Words, nullable=False),
     Column("values", JSON, nullable=False),
-    Column("at", String, nullable=False),
+    Column("at", Words, nullable=False),
 )
 
 events = events_table(
-    "customer_events", metadata, Column("customer", String, ForeignKey("customers.id"), nullable=False, index=True)
+    "customer_events", metadata, Column("customer", Words, ForeignKey("customers.id"), nullable=False, index=True)
 )
 keys = keys_table("customer_keys", metadata)
 
-SCHEMA = Schema(component="customers", version=1, metadata=metadata)
+SCHEMA = Schema(component="customers", metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,6 +83,6 @@ def insert_ticket(connection: Connection, arrival: Arrival, *, actor: str, key: 
 def _time(text: str, name: str) -> str:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError) as error:  # OverflowError: in UTC it lies before the year 1 or after 9999
         raise Refused(f"The {name} {text[:40]!r} is no time: write it as 2026-11-02T09:30:00Z.") from error
-    return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -163,7 +163,7 @@ def _state(path: Path) -> tuple[int, int] | None:
 def _is_inside(path: Path, folder: Path) -> bool:
     try:
         real = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError, ValueError):  # a link that leads to itself; a name that no file can have
         return False
     return real.is_relative_to(folder) and real.is_file()
 

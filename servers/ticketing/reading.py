@@ -42,7 +42,7 @@ async def list_tickets(
     Returns the tickets' main fields without their conversations, and a cursor while there are more.
     """
     filters = Filters(
-        status=None if status is None else tuple(status),
+        status=None if status is None else tuple(dict.fromkeys(status)),
         priority=priority,
         assignee=assignee,
         group=group,

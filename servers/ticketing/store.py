@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, insert, select, tuple_, update
+from sqlalchemy import BigInteger, Connection, Integer, Text, cast, func, insert, select, tuple_, update
 
 from servers.checks import Refused, checked_tags, checked_text
-from servers.database import Database
+from servers.database import Database, Words, take_turns
 from servers.effects import Call, Done, JsonObject, now, perform, would_act
 from servers.ticketing.arrivals import insert_ticket, row_of
 from servers.ticketing.tables import event_of, events, keys, message_of, messages, ticket_of, tickets, urgency
@@ -77,7 +77,8 @@ class TicketStore:
         order = (-urgency, tickets.c.created_at, tickets.c.number)
         query = select(tickets).where(*_conditions(filters)).order_by(*order).limit(limit + 1)
         if cursor is not None:
-            query = query.where(tuple_(*order) > tuple_(*_position(cursor)))
+            position = tuple_(*_position(cursor), types=(Integer, Words, BigInteger))
+            query = query.where(tuple_(*order) > position)
         with self.database.reading() as connection:
             found = [ticket_of(row) for row in connection.execute(query).mappings()]
         shown = tuple(found[:limit])
@@ -91,7 +92,8 @@ class TicketStore:
         words = {word for word in query.casefold().split() if word}
         mine = tickets.c.requester_key == requester.strip().lower()
         with self.database.reading() as connection:
-            found = connection.execute(select(tickets).where(mine).order_by(tickets.c.created_at.desc()).limit(200))
+            newest = (tickets.c.created_at.desc(), tickets.c.number.desc())
+            found = connection.execute(select(tickets).where(mine).order_by(*newest).limit(200))
             candidates = [ticket_of(row) for row in found.mappings()]
             numbers = [int(ticket.id) for ticket in candidates]
             public = messages.c.kind != "internal_note"
@@ -107,7 +109,7 @@ class TicketStore:
 
     def open_ids(self, prefix: str, limit: int) -> list[str]:
         """Return the ids of unfinished tickets that start with `prefix`, lowest first."""
-        as_text = cast(tickets.c.number, Text)
+        as_text = cast(tickets.c.number, Words)
         query = select(tickets.c.number).where(
             tickets.c.status.not_in(FINISHED), as_text.startswith(prefix, autoescape=True)
         )
@@ -125,7 +127,9 @@ class TicketStore:
             Refused: there is no such ticket, it is closed, or it has changed since `expected_version`.
         """
         with self.database.reading() as connection:
-            return _changeable(connection, ticket_id, expected_version)
+            ticket = _ticket(connection, ticket_id)
+            _check_changeable(ticket, expected_version)
+            return ticket
 
     # ── writes ──
 
@@ -253,6 +257,8 @@ class TicketStore:
         """Take in tickets from elsewhere, all or none of them."""
 
         def effect(connection: Connection) -> JsonObject:
+            # Nobody else may take the number after the last one.
+            take_turns(connection, tickets.name)
             last = connection.scalar(select(func.coalesce(func.max(tickets.c.number), 0)).select_from(tickets)) or 0
             rows = [row_of(arrival, number=number) for number, arrival in enumerate(arrivals, last + 1)]
             for row in rows:
@@ -274,10 +280,14 @@ def _ticket(connection: Connection, ticket_id: str, *, is_locked: bool = False) 
 
 def _changeable(connection: Connection, ticket_id: str, expected_version: int | None) -> Ticket:
     ticket = _ticket(connection, ticket_id, is_locked=True)
+    _check_changeable(ticket, expected_version)
+    return ticket
+
+
+def _check_changeable(ticket: Ticket, expected_version: int | None) -> None:
     if ticket.status == "closed":
         raise Refused(f"Ticket {ticket.id} is closed and can no longer be changed, so nothing was done: leave it.")
     _check_version(ticket, expected_version)
-    return ticket
 
 
 def _check_version(ticket: Ticket, expected: int | None) -> None:
@@ -360,10 +370,10 @@ def _cursor(ticket: Ticket) -> str:
 def _position(cursor: str) -> tuple[int, str, int]:
     try:
         match json.loads(base64.urlsafe_b64decode(cursor.encode("ascii"))):
-            case [int(rank), str(created_at), int(number)]:
-                return rank, created_at, number
+            case [int(rank), str(created_at), int(number)] if -len(PRIORITIES) < rank <= 0 < number < 2**63:
+                return int(rank), created_at, int(number)  # true and false are numbers too, for Python
             case _:
                 pass
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):  # RecursionError: lists in lists in lists
         pass
     raise Refused("This cursor is none that list_tickets returned: leave it out to start from the first ticket.")

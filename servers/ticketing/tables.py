@@ -10,13 +10,11 @@ from sqlalchemy import (
     Integer,
     MetaData,
     RowMapping,
-    String,
     Table,
-    Text,
     case,
 )
 
-from servers.database import Schema
+from servers.database import Schema, Words
 from servers.effects import Event, events_table, keys_table
 from servers.ticketing.words import PRIORITIES, Message, Ticket
 
@@ -26,25 +24,25 @@ tickets = Table(
     "tickets",
     metadata,
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("subject", Text, nullable=False),
-    Column("requester", Text, nullable=False),
-    Column("requester_key", Text, nullable=False),  # the address without upper case
-    Column("status", String, nullable=False),
-    Column("priority", String, nullable=False),
-    Column("type", String),
-    Column("category", Text),
-    Column("language", String),
-    Column("sentiment", String),
+    Column("subject", Words, nullable=False),
+    Column("requester", Words, nullable=False),
+    Column("requester_key", Words, nullable=False),  # the address without upper case
+    Column("status", Words, nullable=False),
+    Column("priority", Words, nullable=False),
+    Column("type", Words),
+    Column("category", Words),
+    Column("language", Words),
+    Column("sentiment", Words),
     Column("confidence", Float),
-    Column("channel", String, nullable=False),
+    Column("channel", Words, nullable=False),
     Column("tags", JSON, nullable=False),
-    Column("group", String, nullable=False),
-    Column("assignee", Text),
-    Column("due_at", String),
-    Column("resolution", Text),
+    Column("group", Words, nullable=False),
+    Column("assignee", Words),
+    Column("due_at", Words),
+    Column("resolution", Words),
     Column("version", Integer, nullable=False),
-    Column("created_at", String, nullable=False),
-    Column("updated_at", String, nullable=False),
+    Column("created_at", Words, nullable=False),
+    Column("updated_at", Words, nullable=False),
     Index("tickets_by_status", "status"),
     Index("tickets_by_requester", "requester_key"),
 )
@@ -54,11 +52,11 @@ messages = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("ticket", BigInteger, ForeignKey("tickets.number"), nullable=False, index=True),
-    Column("author", Text, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("marker", String),
-    Column("at", String, nullable=False),
+    Column("author", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("body", Words, nullable=False),
+    Column("marker", Words),
+    Column("at", Words, nullable=False),
 )
 
 events = events_table(
@@ -66,7 +64,7 @@ events = events_table(
 )
 keys = keys_table("ticket_keys", metadata)
 
-SCHEMA = Schema(component="ticketing", version=1, metadata=metadata)
+SCHEMA = Schema(component="ticketing", metadata=metadata)
 
 urgency = case({priority: rank for rank, priority in enumerate(PRIORITIES)}, value=tickets.c.priority)
 """0 for low to 3 for urgent."""

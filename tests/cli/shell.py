@@ -45,29 +45,28 @@ class Shell:
     data: Path
     environment: Mapping[str, str]
 
-    def run(self, *arguments: str, stdin: str = "", **variables: str) -> Ended:
+    def run(self, *arguments: str, **variables: str) -> Ended:
         """Run one command to its end; the keywords are variables of its environment."""
-        with self.start(*arguments, stdin=subprocess.PIPE, **variables) as process:
-            return self.ended(process, stdin)
+        with self.start(*arguments, **variables) as process:
+            return self.ended(process)
 
-    def start(self, *arguments: str, stdin: int | None = subprocess.DEVNULL, **variables: str) -> subprocess.Popen[str]:
-        """Start one command with its output in pipes, and its stdin closed unless something else is said."""
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start one command, with nobody at its input."""
         return subprocess.Popen(
             [PROGRAM, *arguments],
             cwd=self.work,
             env={**self.environment, **variables},
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            errors="strict",
             start_new_session=True,
         )
 
-    def ended(self, process: "subprocess.Popen[str]", stdin: str | None = None) -> Ended:
+    def ended(self, process: "subprocess.Popen[str]") -> Ended:
         """Wait for the end of a started command."""
         try:
-            out, err = process.communicate(stdin, timeout=DEADLINE_S)
+            out, err = process.communicate(timeout=DEADLINE_S)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise

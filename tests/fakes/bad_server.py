@@ -174,9 +174,9 @@ def logs(message: dict[str, Any]) -> None:
 
 
 def ask_out_of_turn(message: dict[str, Any]) -> None:
-    """Answer the call, and only then ask for the roots."""
+    """Answer the call, and only then ask: a request of the arguments' `method` with their `params`."""
     result(message, "asked")
-    send({"jsonrpc": "2.0", "id": "late", "method": "roots/list"})
+    send({"jsonrpc": "2.0", "id": "late", **message["params"]["arguments"]})
     note("answers", json.loads(sys.stdin.buffer.readline()))
 
 

@@ -9,7 +9,15 @@ import anyio
 import uvicorn
 from mcp.server.mcpserver import Context, Elicit, ElicitationResult, ListRoots, MCPServer, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import CreateMessageResult, ListRootsResult, SamplingMessage, TextContent
+from mcp_types import (
+    CreateMessageResult,
+    CreateMessageResultWithTools,
+    ListRootsResult,
+    SamplingMessage,
+    TextContent,
+    Tool,
+    ToolUseContent,
+)
 from pydantic import BaseModel
 
 
@@ -68,12 +76,32 @@ def build(name: str = "echo", gates: Gates | None = None) -> MCPServer:
         return f"{about}: {answer.content.text if isinstance(answer.content, TextContent) else answer.content.type}"
 
     @server.tool()
+    async def ask_model_with_tools(
+        answer: Annotated[CreateMessageResultWithTools, Resolve(_question_with_tools)],
+    ) -> str:
+        return " ".join(part.name for part in answer.content_as_list if isinstance(part, ToolUseContent))
+
+    @server.tool()
     async def ask_operator(answer: Annotated[ElicitationResult[Colour], Resolve(_which_colour)]) -> str:
         return f"{answer.action}: {answer.data.colour}" if answer.action == "accept" else answer.action
 
     @server.tool()
     async def ask_roots(roots: Annotated[ListRootsResult, Resolve(_roots)]) -> list[str]:
         return [f"{root.name} {root.uri}" for root in roots.roots]
+
+    @server.tool()
+    async def grow(ctx: Context) -> str:
+        """Says that its list of tools has changed."""
+        await ctx.notify_tools_changed()
+        await ctx.session.send_tool_list_changed()
+        return "grown"
+
+    @server.tool()
+    async def touch(uri: str, ctx: Context) -> str:
+        """Says that a resource has changed."""
+        await ctx.notify_resource_updated(uri)
+        await ctx.session.send_resource_updated(uri)
+        return "touched"
 
     @server.tool()
     async def hold(text: str) -> str:
@@ -103,6 +131,11 @@ def _question(about: str) -> Sample:
         max_tokens=100,
         system_prompt="You are brief.",
     )
+
+
+def _question_with_tools() -> Sample:
+    message = SamplingMessage(role="user", content=TextContent(type="text", text="What is there?"))
+    return Sample([message], max_tokens=100, tools=[Tool(name="look", input_schema={"type": "object"})])
 
 
 def _which_colour() -> Elicit[Colour]:

@@ -15,7 +15,7 @@ from servers.customers.server import create_server as create_customers
 from servers.customers.store import CustomerStore
 from servers.customers.store import insert_demo as insert_customers
 from servers.customers.tables import SCHEMA as CUSTOMERS
-from servers.database import Database, open_database
+from servers.database import Database, Fill, Schema, open_database
 from servers.ticketing.arrivals import insert_demo as insert_tickets
 from servers.ticketing.server import create_server as create_ticketing
 from servers.ticketing.store import TicketStore
@@ -128,18 +128,25 @@ class CustomerDesk:
     url: str
 
 
-def ticket_database(url: str, rows: Sequence[Mapping[str, Any]] = TICKETS) -> Database:
-    return open_database(url, TICKETING, lambda connection: insert_tickets(connection, rows))
+def filled(url: str, schema: Schema, fill: Fill) -> Database:
+    """Open a database, which has its tables unless it is a new file, and insert rows."""
+    database = open_database(url, schema)
+    with database.writing() as connection:
+        fill(connection)
+    return database
 
 
 @contextmanager
-def ticket_desk(place: Path, rows: Sequence[Mapping[str, Any]] = TICKETS) -> Generator[TicketDesk]:
+def ticket_desk(
+    place: Path, rows: Sequence[Mapping[str, Any]] = TICKETS, *, url: str | None = None
+) -> Generator[TicketDesk]:
+    """Serve these tickets from the database at `url`, or from a new file."""
     folder = place / "knowledge"
     folder.mkdir()
     for slug, text in ARTICLES.items():
         (folder / f"{slug}.md").write_text(text, encoding="utf-8")
-    url = f"sqlite:///{place / 'ticketing.sqlite'}"
-    store = TicketStore(ticket_database(url, rows))
+    url = url or f"sqlite:///{place / 'ticketing.sqlite'}"
+    store = TicketStore(filled(url, TICKETING, lambda connection: insert_tickets(connection, rows)))
     try:
         yield TicketDesk(server=create_ticketing(store, folder), store=store, folder=folder, url=url)
     finally:
@@ -147,9 +154,10 @@ def ticket_desk(place: Path, rows: Sequence[Mapping[str, Any]] = TICKETS) -> Gen
 
 
 @contextmanager
-def customer_desk(place: Path) -> Generator[CustomerDesk]:
-    url = f"sqlite:///{place / 'customers.sqlite'}"
-    database = open_database(url, CUSTOMERS, lambda connection: insert_customers(connection, CUSTOMERS_ROWS))
+def customer_desk(place: Path, *, url: str | None = None) -> Generator[CustomerDesk]:
+    """Serve the two customers from the database at `url`, or from a new file."""
+    url = url or f"sqlite:///{place / 'customers.sqlite'}"
+    database = filled(url, CUSTOMERS, lambda connection: insert_customers(connection, CUSTOMERS_ROWS))
     store = CustomerStore(database)
     try:
         yield CustomerDesk(server=create_customers(store), store=store, url=url)

@@ -239,12 +239,26 @@ async def test_warnings_of_the_server_are_told_and_its_chatter_is_not(started: S
         assert not notes.about("the info")
 
 
-async def test_a_server_that_asks_when_no_call_is_in_flight_is_refused(started: Started, tmp_path: Path):
+QUESTIONS = {
+    "a reply of the model": {
+        "method": "sampling/createMessage",
+        "params": {"messages": [{"role": "user", "content": {"type": "text", "text": "Hi"}}], "maxTokens": 5},
+    },
+    "an answer of the operator": {
+        "method": "elicitation/create",
+        "params": {"message": "Which?", "requestedSchema": {"type": "object", "properties": {}}},
+    },
+}
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+async def test_a_server_that_asks_when_no_call_is_in_flight_is_refused(started: Started, tmp_path: Path, what: str):
     async with started(era="legacy") as (host, notes):
-        await call(host, "ask_out_of_turn")
-        await notes.wait_for("bad asked for the roots outside of a ticket's tool calls; it was refused.")
+        await call(host, "ask_out_of_turn", arguments=QUESTIONS[what])
+        await notes.wait_for(f"bad asked for {what} outside of a ticket's tool calls; it was refused.")
         await call(host, "echo")
-    assert numbers(tmp_path, "answers")[0]["error"]["message"] == "There is no tool call that could ask for the roots."
+    [answer] = numbers(tmp_path, "answers")
+    assert answer["error"]["message"] == f"There is no tool call that could ask for {what}."
 
 
 class Losing:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from tests.fakes.helpdesk import call, read
+from servers.ticketing.arrivals import insert_demo
+from servers.ticketing.tables import SCHEMA as TICKETING
+from tests.databases import NewDatabase
+from tests.fakes.helpdesk import TICKETS, call, filled, read
 
 SERVERS = ("ticketing", "customers")
 TIMEOUT_S = 60
@@ -239,8 +243,32 @@ def test_a_database_url_that_cannot_be_used_is_refused_by_name(url: str):
 
 def test_a_database_url_is_used_instead_of_the_home(home: Path):
     file = home / "own.sqlite"
-    assert run("customers", "--demo", DATABASE_URL=f"sqlite:///{file}", SUPPORT_AGENT_HOME="").returncode == 0
+    assert run("customers", DATABASE_URL=f"sqlite:///{file}", SUPPORT_AGENT_HOME="").returncode == 0
     assert file.exists()
+
+
+@pytest.mark.parametrize("option", [(), ("--reset",), ("--upgrade",)])
+def test_a_database_that_is_named_never_gets_demo_rows(home: Path, option: tuple[str, ...]):
+    file = home / "own.sqlite"
+    line = refused(run("customers", "--demo", *option, DATABASE_URL=f"sqlite:///{file}"))
+    assert line == (
+        "DATABASE_URL names a database of your own, and the demo's rows never go there: "
+        "start the server without --demo, or without DATABASE_URL."
+    )
+    assert list(home.iterdir()) == []
+
+
+def test_an_upgrade_creates_what_a_start_would_have_created(home: Path):
+    said = [run("ticketing", "--demo", "--upgrade") for _ in range(2)]
+    assert [(done.returncode, done.stderr) for done in said] == [(0, "")] * 2
+    assert [done.stdout for done in said] == [
+        f"{home}/ticketing.sqlite: the tables for ticketing were created (schema 1).\n",
+        f"{home}/ticketing.sqlite: the tables for ticketing are up to date (schema 1).\n",
+    ]
+    with closing(sqlite3.connect(home / "ticketing.sqlite")) as file:
+        assert file.execute("SELECT is_demo, (SELECT count(*) > 0 FROM tickets) FROM schema_versions").fetchall() == [
+            (1, 1)
+        ]
 
 
 def test_a_folder_called_servers_where_the_user_stands_is_not_imported(home: Path):
@@ -249,10 +277,10 @@ def test_a_folder_called_servers_where_the_user_stands_is_not_imported(home: Pat
     assert run("ticketing").returncode == 0
 
 
-def start(server: str, home: Path) -> subprocess.Popen[bytes]:
+def start(server: str, home: Path, *options: str, **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command(server, "--demo"),
-        env={**os.environ, "SUPPORT_AGENT_HOME": str(home)},
+        command(server, *options),
+        env={**os.environ, "SUPPORT_AGENT_HOME": str(home), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -287,10 +315,12 @@ CLOSE = {
 }
 
 
-def test_a_server_killed_after_its_answer_remembers_key_and_effect(home: Path):
+def test_a_server_killed_after_its_answer_remembers_key_and_effect(home: Path, new_database: NewDatabase):
+    url = new_database(TICKETING)
+    filled(url, TICKETING, lambda connection: insert_demo(connection, TICKETS)).close()
     results: list[dict[str, Any]] = []
     for _ in range(2):
-        process = start("ticketing", home)
+        process = start("ticketing", home, DATABASE_URL=url)
         handshake(process)
         results.append(request(process, 1, "tools/call", **CLOSE)["structuredContent"])
         process.kill()
@@ -298,45 +328,8 @@ def test_a_server_killed_after_its_answer_remembers_key_and_effect(home: Path):
     assert results == [{"success": True, "closed_ticket_id": "42", "status": "closed", "version": 2}] * 2
 
 
-CRASH = """
-import os, signal, sys
-from servers.database import open_database
-from servers.effects import Call
-from servers.ticketing import store, tables
-
-desk = store.TicketStore(open_database(sys.argv[1], tables.SCHEMA))
-say = store._say
-
-def say_and_die(*args, **kwargs):
-    say(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-store._say = say_and_die
-call = Call(tool="reply_to_customer", arguments={"ticket_id": "42", "body": "x"}, actor="test", key="k")
-desk.reply(call, "42", "x", None)
-"""
-
-
-def die_in_the_middle_of_a_reply(home: Path) -> None:
-    assert run("ticketing", "--demo").returncode == 0
-    script = [sys.executable, "-P", "-c", CRASH, f"sqlite:///{home / 'ticketing.sqlite'}"]
-    assert subprocess.run(script, timeout=TIMEOUT_S, check=False).returncode == -signal.SIGKILL
-
-
-async def test_a_server_killed_in_the_middle_of_a_write_has_written_nothing(home: Path):
-    die_in_the_middle_of_a_reply(home)
-    with anyio.fail_after(TIMEOUT_S):
-        async with client("ticketing", home) as desk:
-            before = json.loads(await read(desk, "ticket://42/record"))
-            again = await call(desk, "reply_to_customer", key="k", ticket_id="42", body="x")
-            after = json.loads(await read(desk, "ticket://42/record"))
-    assert before["version"] == 1
-    assert again.structured_content["version"] == after["version"] == 2
-    assert len(after["messages"]) == len(before["messages"]) + 1
-
-
 def test_an_interrupt_ends_a_server_without_a_traceback(home: Path):
-    process = start("customers", home)
+    process = start("customers", home, "--demo")
     handshake(process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=TIMEOUT_S)
@@ -345,7 +338,7 @@ def test_an_interrupt_ends_a_server_without_a_traceback(home: Path):
 
 
 def test_a_client_that_stops_listening_ends_the_server(home: Path):
-    process = start("ticketing", home)
+    process = start("ticketing", home, "--demo")
     handshake(process)
     assert process.stdin is not None
     assert process.stdout is not None

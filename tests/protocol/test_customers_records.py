@@ -10,6 +10,8 @@ from mcp_types import INVALID_PARAMS
 from sqlalchemy import text as sql
 
 from servers.customers.render import money
+from servers.customers.tables import SCHEMA
+from tests.databases import NewDatabase
 from tests.fakes.helpdesk import ERAS, CustomerDesk, call, customer_desk, read, refusal_of
 
 RECORD_FIELDS = {
@@ -30,8 +32,8 @@ ARGUMENTS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CustomerDesk]:
-    with customer_desk(tmp_path) as desk:
+def desk(tmp_path: Path, new_database: NewDatabase) -> Iterator[CustomerDesk]:
+    with customer_desk(tmp_path, url=new_database(SCHEMA)) as desk:
         yield desk
 
 

@@ -11,7 +11,8 @@ from mcp import Client
 from mcp.shared.subscriptions import ResourceUpdated
 from sqlalchemy import select
 
-from servers.customers.tables import outbox
+from servers.customers.tables import SCHEMA, outbox
+from tests.databases import NewDatabase
 from tests.fakes.helpdesk import ERAS, CustomerDesk, call, customer_desk, read, refusal_of
 
 REFUND: dict[str, Any] = {
@@ -30,8 +31,8 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[CustomerDesk]:
-    with customer_desk(tmp_path) as desk:
+def desk(tmp_path: Path, new_database: NewDatabase) -> Iterator[CustomerDesk]:
+    with customer_desk(tmp_path, url=new_database(SCHEMA)) as desk:
         yield desk
 
 

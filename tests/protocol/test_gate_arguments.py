@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agent.records import CallStatus, EntryKind, OutcomeKind, Reply
+from tests.fakes.helpdesk import ticket
 from tests.fakes.runs import CLOSE, NOTE, RESOLUTION, Replies, Worked, bench, closes, does, says
 
 
@@ -111,8 +112,6 @@ async def test_what_the_server_refuses_comes_back_in_its_own_words(home: Path):
 
 
 async def test_a_tool_about_the_customer_cannot_be_called_for_a_requester_without_a_record(home: Path):
-    from tests.fakes.helpdesk import ticket
-
     rows = [ticket(50, "stranger@example.com")]
     async with bench(home, rows=rows) as desk:
         worked = await desk.play(does(("customers__list_invoices", {})), closes(), says(), ticket_id="50")

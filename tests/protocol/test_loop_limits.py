@@ -263,6 +263,21 @@ async def test_a_run_of_many_denied_calls_can_still_be_handed_over(home: Path):
     assert "90 others before these" in note
 
 
+async def test_last_words_with_characters_that_no_helpdesk_takes_do_not_stop_the_hand_off(home: Path):
+    async with bench(home) as desk:
+        worked = await desk.play(says(), says("I \x00 give \x1b[2J up."))
+        assert desk.notes()[0].endswith("I  give [2J up.")
+    assert worked.report.outcome.kind is OutcomeKind.ESCALATED
+
+
+async def test_a_call_that_the_model_names_like_the_hosts_own_does_not_stand_in_its_way(home: Path):
+    async with bench(home, limits={"turns": 1}) as desk:
+        worked = await desk.work(model=Replies([priced(0.0, use("host-1", NOTE, body="x"))]))
+        assert desk.changes() == ["note_added", "escalated"]
+    assert len({effect.key for effect in worked.report.effects}) == 2
+    assert worked.report.outcome.kind is OutcomeKind.ESCALATED
+
+
 async def test_a_hand_off_in_a_dry_run_is_planned(home: Path):
     async with bench(home) as desk:
         before = desk.everything()

@@ -31,7 +31,7 @@ async def test_the_first_message_is_the_servers_prompt_then_ticket_and_customer_
     assert of_ticket.startswith('<untrusted origin="ticket 42">\n# Ticket 42: Cannot log in\n')
     assert of_ticket.endswith("\n</untrusted>")
     assert of_customer.startswith('<untrusted origin="customer alice@example.com">\n')
-    assert "cus_1001" in of_customer
+    assert "Alice Hartwell" in of_customer
 
 
 async def test_the_tone_is_that_of_the_customers_tier(home: Path):
@@ -70,7 +70,7 @@ async def test_nothing_that_a_customer_writes_closes_the_tags_around_it(home: Pa
     of_ticket = message["content"][1]["text"]
     inside = of_ticket.removeprefix('<untrusted origin="ticket 42">\n').removesuffix("\n</untrusted>")
     assert "Now you are free" in inside
-    assert "untrusted" in inside
+    assert "untrusted" in inside.casefold()
     assert "untrusted" not in [part.strip(" /\n\t").casefold()[:9] for part in inside.split("<")[1:]]
 
 

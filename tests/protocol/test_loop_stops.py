@@ -8,6 +8,7 @@ import pytest
 from agent.loop import MAX_PAUSES, NUDGE
 from agent.models.scripted import Call, ScriptedModel, Turn
 from agent.records import EntryKind, JsonObject, OutcomeKind, Reply
+from tests.fakes.helpdesk import ticket
 from tests.fakes.runs import CLOSE, ESCALATE, NOTE, REPLY, RESOLUTION, Bench, Replies, Worked, bench, closes, does, says
 
 
@@ -100,8 +101,6 @@ async def test_a_ticket_that_somebody_else_closed_is_not_this_runs_outcome(home:
 
 
 async def test_an_invoice_sent_again_does_not_make_a_pending_ticket_this_runs(home: Path):
-    from tests.fakes.helpdesk import ticket
-
     rows = [ticket(42, "alice@example.com", status="pending")]
     async with bench(home, rows=rows) as desk:
         worked = await desk.play(

@@ -10,9 +10,12 @@ import pytest
 from mcp import Client
 
 from servers.calls import VOIDED
+from servers.database import open_database
 from servers.ticketing.server import create_server
 from servers.ticketing.store import TicketStore
-from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_database, ticket_desk
+from servers.ticketing.tables import SCHEMA
+from tests.databases import NewDatabase
+from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket_desk
 
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("set_priority", {"ticket_id": "42", "priority": "low"}),
@@ -30,8 +33,8 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[TicketDesk]:
-    with ticket_desk(tmp_path) as desk:
+def desk(tmp_path: Path, new_database: NewDatabase) -> Iterator[TicketDesk]:
+    with ticket_desk(tmp_path, url=new_database(SCHEMA)) as desk:
         yield desk
 
 
@@ -156,7 +159,7 @@ async def test_the_same_key_sent_twenty_times_at_once_acts_once(desk: TicketDesk
 
 
 async def test_two_servers_on_one_database_honour_each_others_keys(desk: TicketDesk):
-    other = TicketStore(ticket_database(desk.url))
+    other = TicketStore(open_database(desk.url, SCHEMA))
     async with Client(desk.server) as one, Client(create_server(other, desk.folder)) as two:
         first = await call(one, "close_ticket", key="k", ticket_id="42", resolution="x")
         again = await call(two, "close_ticket", key="k", ticket_id="42", resolution="x")

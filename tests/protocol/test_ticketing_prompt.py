@@ -7,12 +7,14 @@ import pytest
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS, PromptReference, ResourceTemplateReference, TextContent
 
+from servers.ticketing.tables import SCHEMA
+from tests.databases import NewDatabase
 from tests.fakes.helpdesk import ERAS, TicketDesk, ticket, ticket_desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[TicketDesk]:
-    with ticket_desk(tmp_path) as desk:
+def desk(tmp_path: Path, new_database: NewDatabase) -> Iterator[TicketDesk]:
+    with ticket_desk(tmp_path, url=new_database(SCHEMA)) as desk:
         yield desk
 
 
@@ -89,11 +91,11 @@ async def test_the_prompt_lists_its_arguments(desk: TicketDesk, era: str):
     ]
 
 
-async def test_ticket_ids_complete_to_open_tickets_by_prefix(tmp_path: Path, era: str):
+async def test_ticket_ids_complete_to_open_tickets_by_prefix(tmp_path: Path, new_database: NewDatabase, era: str):
     rows = [ticket(number, "a@example.com") for number in (4, 42, 43, 51)]
     rows.append(ticket(44, "a@example.com", status="closed"))
     record = ResourceTemplateReference(uri="ticket://{ticket_id}/record")
-    with ticket_desk(tmp_path, rows) as desk:
+    with ticket_desk(tmp_path, rows, url=new_database(SCHEMA)) as desk:
         async with Client(desk.server, mode=era) as client:
             for reference in (PROMPT, ResourceTemplateReference(uri="ticket://{ticket_id}"), record):
                 assert await completed(client, reference, "ticket_id", "4") == ["4", "42", "43"]
@@ -101,8 +103,10 @@ async def test_ticket_ids_complete_to_open_tickets_by_prefix(tmp_path: Path, era
                 assert await completed(client, reference, "ticket_id", "%") == []
 
 
-async def test_a_long_completion_says_that_there_is_more(tmp_path: Path):
-    with ticket_desk(tmp_path, [ticket(number, "a@example.com") for number in range(1, 112)]) as desk:
+async def test_a_long_completion_says_that_there_is_more(tmp_path: Path, new_database: NewDatabase):
+    with ticket_desk(
+        tmp_path, [ticket(number, "a@example.com") for number in range(1, 112)], url=new_database(SCHEMA)
+    ) as desk:
         async with Client(desk.server) as client:
             completion = (await client.complete(PROMPT, {"name": "ticket_id", "value": ""})).completion
     assert len(completion.values) == 100

@@ -10,12 +10,14 @@ import pytest
 from mcp import Client
 from mcp_types import Implementation
 
+from servers.ticketing.tables import SCHEMA
+from tests.databases import NewDatabase
 from tests.fakes.helpdesk import ERAS, TicketDesk, call, read, refusal_of, ticket, ticket_desk
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[TicketDesk]:
-    with ticket_desk(tmp_path) as desk:
+def desk(tmp_path: Path, new_database: NewDatabase) -> Iterator[TicketDesk]:
+    with ticket_desk(tmp_path, url=new_database(SCHEMA)) as desk:
         yield desk
 
 
@@ -160,8 +162,10 @@ async def test_a_reply_makes_the_ticket_pending_and_joins_the_conversation(desk:
 @pytest.mark.parametrize(
     ("before", "after"), [("new", "new"), ("open", "open"), ("pending", "open"), ("hold", "open"), ("solved", "open")]
 )
-async def test_what_the_customer_writes_opens_a_ticket_that_waited(tmp_path: Path, before: str, after: str):
-    with ticket_desk(tmp_path, [ticket(42, "alice@example.com", status=before)]) as desk:
+async def test_what_the_customer_writes_opens_a_ticket_that_waited(
+    tmp_path: Path, new_database: NewDatabase, before: str, after: str
+):
+    with ticket_desk(tmp_path, [ticket(42, "alice@example.com", status=before)], url=new_database(SCHEMA)) as desk:
         async with Client(desk.server) as client:
             result = await call(client, "receive_customer_reply", ticket_id="42", body="The Mac.")
             message = (await record(client))["messages"][-1]

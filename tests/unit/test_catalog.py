@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mcp_types import ResourceTemplate, Tool, ToolAnnotations
+from mcp_types import ResourceTemplate, Tool, ToolAnnotations, ToolExecution
 
 from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, build_catalog
 from agent.errors import ConfigurationError
@@ -217,6 +217,17 @@ def test_a_tool_whose_schema_is_none_is_not_offered_and_harms_no_other(schema: J
     assert said in broken.problem
     assert catalog.offered("desk__broken") is None
     assert [definition["name"] for definition in catalog.definitions] == ["desk__sound"]
+
+
+@pytest.mark.parametrize(
+    ("support", "is_offered"), [("required", False), ("optional", True), ("forbidden", True), (None, True)]
+)
+def test_a_tool_that_can_only_be_called_as_a_task_is_not_offered(support: Any, is_offered: bool):
+    catalog = build_catalog({"desk": [tool("slow", execution=ToolExecution(task_support=support))]}, {}, configured())
+    slow = catalog.qualified("desk.slow")
+    assert slow is not None
+    assert slow.is_offered is is_offered
+    assert (slow.problem is None) is is_offered
 
 
 def test_the_hosts_own_tools_are_found_but_not_offered():

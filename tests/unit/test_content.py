@@ -196,12 +196,20 @@ def test_what_cannot_be_shown_is_said(content: ContentBlock, said: str):
         ([text('{\n "id" : 1 }')], {"id": 1}),
         ([text("a plain word")], {"result": "a plain word"}),
         ([text("[1, 2]")], {"result": [1, 2]}),
+        ([text("line 1\nline 2\n")], {"content": "line 1\nline 2\n"}),
+        ([text('{"id": 1}')], {"content": '{"id": 1}'}),
+        ([text('[{"id": 1}]')], {"entities": [{"id": 1}]}),
         ([image(), text('{"id": 1}')], {"id": 1}),
     ],
 )
 def test_structured_content_that_the_text_repeats_is_told_once(content: list[ContentBlock], structure: Any):
     result = CallToolResult(content=content, structured_content=structure)
     assert result_content(result, 1000) == result_content(CallToolResult(content=content), 1000)
+
+
+def test_the_name_of_a_single_value_is_told_with_it():
+    result = CallToolResult(content=[text("500")], structured_content={"balance_cents": 500})
+    assert [block["text"] for block in result_content(result, 1000)] == ["500", '{"balance_cents": 500}']
 
 
 @pytest.mark.parametrize(

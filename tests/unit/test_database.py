@@ -1,57 +1,36 @@
-"""One database: made once, whole, private; opened only by the program that fits; effects and keys together."""
+"""Opening a database: made once, whole, private; opened only by the program that fits; a sentence for all else."""
 
-import sqlite3
 import stat
-import threading
-from collections.abc import Callable
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-import anyio
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Connection, Integer, MetaData, Table
 from sqlalchemy import text as sql
 
-from servers.checks import Refused
-from servers.database import Database, Schema, Unusable, open_database, reset_demo
-from servers.effects import Call, Done, JsonObject, keys_table, perform, would_act
+from servers.database import Schema, Unusable, open_database, reset_demo, upgrade_database
+from servers.database.engines import create_engine_for
+from servers.database.places import parse_url
+from servers.effects import perform, would_act
+from tests.databases import NewDatabase, Templates
+from tests.fakes.things import SCHEMA, add, behind, call, fill, keys, names, things
+from tests.postgres import USER, Postgres
 
-metadata = MetaData()
-things = Table("things", metadata, Column("id", Integer, primary_key=True), Column("name", String, nullable=False))
-keys = keys_table("thing_keys", metadata)
-SCHEMA = Schema(component="things", version=2, metadata=metadata)
+OTHER = Schema(component="others", metadata=MetaData())
+Table("others", OTHER.metadata, Column("id", Integer, primary_key=True))
 
 
 def url(place: Path) -> str:
     return f"sqlite:///{place / 'things.sqlite'}"
 
 
-def fill(connection: Connection) -> None:
-    connection.execute(insert(things).values(name="demo"))
+# ── a file ──
 
 
-def names(database: Database) -> list[str]:
-    with database.reading() as connection:
-        return list(connection.scalars(select(things.c.name).order_by(things.c.id)))
-
-
-def call(key: str | None = "k", name: str = "a", *, is_void: bool = False) -> Call:
-    return Call(tool="add", arguments={"name": name}, actor="test", key=key, is_void=is_void)
-
-
-def add(name: str) -> Callable[[Connection], JsonObject]:
-    def effect(connection: Connection) -> JsonObject:
-        connection.execute(insert(things).values(name=name))
-        return {"name": name}
-
-    return effect
-
-
-# ── opening ──
-
-
-def test_a_new_database_is_filled_and_an_existing_one_is_left_alone(tmp_path: Path):
+def test_a_new_file_is_filled_and_an_existing_one_is_left_alone(tmp_path: Path):
     first = open_database(url(tmp_path), SCHEMA, fill)
     with first.writing() as connection:
         connection.execute(things.delete())
@@ -86,7 +65,7 @@ def test_an_interrupted_creation_leaves_nothing_and_the_next_one_is_whole(tmp_pa
     database.close()
 
 
-def test_many_who_open_a_fresh_database_at_once_fill_it_once(tmp_path: Path):
+def test_many_who_open_a_new_file_at_once_fill_it_once(tmp_path: Path):
     together = Barrier(8)
 
     def opened(_: int) -> list[str]:
@@ -101,36 +80,11 @@ def test_many_who_open_a_fresh_database_at_once_fill_it_once(tmp_path: Path):
         assert list(pool.map(opened, range(8))) == [["demo"]] * 8
 
 
-def test_two_servers_may_share_one_database(tmp_path: Path):
-    other_tables = MetaData()
-    Table("others", other_tables, Column("id", Integer, primary_key=True))
-    other = Schema(component="others", version=1, metadata=other_tables)
-    for schema in (SCHEMA, other, SCHEMA, other):
-        open_database(url(tmp_path), schema).close()
-
-
-@pytest.mark.parametrize(("found", "word"), [(3, "newer"), (1, "older")])
-def test_a_database_of_another_version_is_refused_and_left_alone(tmp_path: Path, found: int, word: str):
-    open_database(url(tmp_path), SCHEMA, fill).close()
-    file = sqlite3.connect(tmp_path / "things.sqlite", isolation_level=None)
-    file.execute("UPDATE schema_versions SET version = ?", (found,))
-    for attempt in (
-        lambda: open_database(url(tmp_path), SCHEMA, fill),
-        lambda: reset_demo(url(tmp_path), SCHEMA, fill),
-    ):
-        with pytest.raises(Unusable, match=f"is {word} than this program .schema {found} there, 2 here"):
-            attempt()
-    assert file.execute("SELECT name FROM things").fetchall() == [("demo",)]
-    file.close()
-
-
 def test_a_foreign_table_of_the_same_name_is_not_taken_over(tmp_path: Path):
-    file = sqlite3.connect(tmp_path / "things.sqlite", isolation_level=None)
-    file.execute("CREATE TABLE things (secret)")
+    behind(url(tmp_path), "CREATE TABLE things (secret TEXT)")
     with pytest.raises(Unusable, match="already exists"):
         open_database(url(tmp_path), SCHEMA, fill)
-    assert file.execute("SELECT name FROM sqlite_master").fetchall() == [("things",)]
-    file.close()
+    assert behind(url(tmp_path), "SELECT name FROM sqlite_master") == [("things",)]
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
@@ -141,23 +95,39 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
     assert (tmp_path / "things.sqlite").read_bytes() == garbage
 
 
+# ── either database ──
+
+
+def test_two_servers_may_share_one_database(new_database: NewDatabase):
+    shared = new_database()
+    for schema in (SCHEMA, OTHER, SCHEMA, OTHER):
+        upgrade_database(shared, schema)
+        open_database(shared, schema).close()
+    assert behind(shared, "SELECT component, version FROM schema_versions ORDER BY version") == [
+        ("others", 1),
+        ("things", 2),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("place", "sentence"),
+    ("found", "sentence"),
     [
-        ("sqlite:///{path}/missing/things.sqlite", "No such file or directory"),
-        ("sqlite:///{path}/file/things.sqlite", "Not a directory"),
-        ("sqlite:///{path}", "Is a directory"),
-        ("sqlite://", "names no file"),
-        ("sqlite:///:memory:", "names no file"),
-        ("nonsense", "DATABASE_URL cannot be used"),
-        ("nosuchthing://host/db", "DATABASE_URL cannot be used"),
+        (3, "is newer than this program (schema 3 there, 2 here): use the support-agent version that wrote it"),
+        (1, "is older than this program (schema 1 there, 2 here): run `support-agent db upgrade`."),
     ],
 )
-def test_a_place_that_cannot_hold_a_database_is_a_sentence(tmp_path: Path, place: str, sentence: str):
-    (tmp_path / "file").touch()
-    with pytest.raises(Unusable, match=sentence) as caught:
-        open_database(place.format(path=tmp_path), SCHEMA)
-    assert "\n" not in str(caught.value)
+def test_a_database_of_another_version_is_refused_and_left_alone(new_database: NewDatabase, found: int, sentence: str):
+    place = new_database(SCHEMA)
+    behind(place, f"UPDATE schema_versions SET version = {found}")
+    behind(place, "INSERT INTO things (name) VALUES ('mine')")
+    for attempt in (lambda: open_database(place, SCHEMA, fill), lambda: reset_demo(place, SCHEMA, fill)):
+        with pytest.raises(Unusable) as caught:
+            attempt()
+        assert sentence in str(caught.value)
+    assert behind(place, "SELECT name FROM things") == [("mine",)]
+
+
+# ── the demo ──
 
 
 def test_a_reset_replaces_demo_rows(tmp_path: Path):
@@ -169,11 +139,12 @@ def test_a_reset_replaces_demo_rows(tmp_path: Path):
     database.close()
 
 
-def test_a_reset_of_real_data_is_refused(tmp_path: Path):
-    database = open_database(url(tmp_path), SCHEMA)
+def test_a_reset_of_real_data_is_refused(new_database: NewDatabase):
+    place = new_database(SCHEMA)
+    database = open_database(place, SCHEMA)
     perform(database, keys, call(), add("mine"))
     with pytest.raises(Unusable, match="was not created by --demo"):
-        reset_demo(url(tmp_path), SCHEMA, fill)
+        reset_demo(place, SCHEMA, fill)
     assert names(database) == ["mine"]
     database.close()
 
@@ -185,103 +156,108 @@ def test_a_reset_of_nothing_creates_the_demo(tmp_path: Path):
     database.close()
 
 
-# ── effects ──
+# ── what cannot be used ──
 
 
-@pytest.fixture
-def database(tmp_path: Path):
-    database = open_database(url(tmp_path), SCHEMA)
-    yield database
-    database.close()
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("sqlite:///{path}/missing/things.sqlite", "No such file or directory"),
+        ("sqlite:///{path}/file/things.sqlite", "Not a directory"),
+        ("sqlite:///{path}", "Is a directory"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("nonsense", "DATABASE_URL cannot be used"),
+        ("nosuchthing://host/db", "neither PostgreSQL nor SQLite"),
+        ("mysql://host/db", "neither PostgreSQL nor SQLite"),
+        ("postgresql+asyncpg://host/db", "neither PostgreSQL nor SQLite"),
+    ],
+)
+def test_a_place_that_cannot_hold_a_database_is_a_sentence(tmp_path: Path, place: str, sentence: str):
+    (tmp_path / "file").touch()
+    with pytest.raises(Unusable, match=sentence) as caught:
+        open_database(place.format(path=tmp_path), SCHEMA)
+    assert "\n" not in str(caught.value)
 
 
-def test_an_effect_that_fails_half_way_leaves_neither_itself_nor_its_key(database: Database):
-    def half(connection: Connection) -> JsonObject:
-        add("half")(connection)
-        raise Refused("no")
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql://team:hush@@127.0.0.1:{port}/postgres",
+        "postgresql://team:x@hush@127.0.0.1:{port}/postgres",
+        "postgresql://team:x/hush@127.0.0.1:{port}/postgres",
+        "postgresql://team:hush@127.0.0.1:hush/postgres",
+        "postgresql://127.0.0.1:{port}/postgres?user=team&password=hush",
+        "postgresql://team:hush@127.0.0.1:{port}/postgres?sslmode=nonsense",
+        "postgresql://team:hush@127.0.0.1:{port}/postgres?nonsense=hush",
+        "postgresql://team:hush@127.0.0.1:{port}/postgres?connect_timeout=soon",
+        "postgresql://team:hush@127.0.0.1:{port}/postgres?options=-c&options=nonsense",
+        "postgres://team:hush@127.0.0.1:{port}/postgres",
+        "postgresql+psycopg://team:hush@127.0.0.1:{port}/postgres",
+        "postgresql://team:hush@127.0.0.1:1/postgres",
+        "mysql://team:hush@127.0.0.1/postgres",
+        "hush",
+    ],
+)
+def test_no_sentence_repeats_a_password(postgres: Postgres, place: str):
+    with pytest.raises(Unusable) as caught:
+        open_database(place.format(port=postgres.port), SCHEMA)
+    sentence = str(caught.value)
+    assert "hush" not in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
 
-    with pytest.raises(Refused, match=r"^no$"):
-        perform(database, keys, call(), half)
+
+def test_a_database_that_cannot_be_reached_is_named_with_the_reason(postgres: Postgres):
+    right = postgres.tcp_url("postgres")
+    reasons = {
+        postgres.tcp_url("nowhere"): 'database "nowhere" does not exist.',
+        postgres.tcp_url("postgres", password="wrong"): f'password authentication failed for user "{USER}".',
+        right.replace(f":{postgres.port}/", ":1/"): "Connection refused",
+        f"postgresql://{USER}@/postgres?host=/nowhere": "No such file or directory",
+    }
+    for place, reason in reasons.items():
+        with pytest.raises(Unusable) as caught:
+            open_database(place, SCHEMA)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"postgresql://{USER}@")
+        assert reason in sentence
+        assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_schemes_that_teams_write_are_understood(postgres: Postgres, templates: Templates, scheme: str):
+    name = postgres.create(templates.of(SCHEMA))
+    database = open_database(postgres.tcp_url(name).replace("postgresql", scheme, 1), SCHEMA)
     assert names(database) == []
-    assert perform(database, keys, call(), add("a")) == Done(result={"name": "a"}, is_new=True)
+    database.close()
+    postgres.drop(name)
 
 
-def test_a_used_key_returns_the_stored_result_without_running_the_effect(database: Database):
-    perform(database, keys, call(), add("a"))
-    assert perform(database, keys, call(), add("never")) == Done(result={"name": "a"}, is_new=False)
-    assert names(database) == ["a"]
+def test_what_the_url_says_of_the_connection_is_kept(postgres: Postgres):
+    place = f"{postgres.url('postgres')}&application_name=mine&options=-c%20lock_timeout%3D5s"
+    engine = create_engine_for(parse_url(place))
+    with engine.connect() as connection:
+        settings = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar_one()
+            for name in ("application_name", "lock_timeout", "idle_in_transaction_session_timeout")
+        ]
+    engine.dispose()
+    assert settings == ["mine", "5s", "1s"]
 
 
-def test_equal_arguments_in_another_order_are_the_same_call(database: Database):
-    one = Call(tool="t", arguments={"a": 1, "b": [{"x": 1, "y": None}]}, actor="me", key="k")
-    two = Call(tool="t", arguments={"b": [{"y": None, "x": 1}], "a": 1}, actor="you", key="k")
-    assert one.digest == two.digest
-    perform(database, keys, one, add("a"))
-    assert not perform(database, keys, two, add("a")).is_new
+def test_without_its_driver_postgresql_is_refused_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # what Python makes of a package that is not installed
+    with pytest.raises(Unusable) as caught:
+        open_database("postgresql://team:hush@127.0.0.1/helpdesk", SCHEMA)
+    assert str(caught.value) == 'PostgreSQL needs the package psycopg: pip install "support-agent[postgres]".'
 
 
-@pytest.mark.parametrize("arguments", [{"name": "b"}, {}, {"name": "a", "more": None}])
-def test_other_arguments_are_another_call(database: Database, arguments: JsonObject):
-    perform(database, keys, call(), add("a"))
-    other = Call(tool="add", arguments=arguments, actor="test", key="k")
-    for ask in (lambda: perform(database, keys, other, add("b")), lambda: would_act(database, keys, other)):
-        with pytest.raises(Refused, match="used for another call"):
-            ask()
-
-
-def test_a_call_would_act_until_its_key_is_used(database: Database):
-    assert would_act(database, keys, call())
-    assert would_act(database, keys, call(key=None))
-    assert not would_act(database, keys, call(is_void=True))
-    perform(database, keys, call(), add("a"))
-    assert not would_act(database, keys, call())
-
-
-def test_a_reader_sees_one_moment_while_others_write(database: Database):
-    with database.reading() as connection:
-        before = connection.scalars(select(things.c.name)).all()
-        perform(database, keys, call(), add("a"))
-        assert connection.scalars(select(things.c.name)).all() == before == []
-    assert names(database) == ["a"]
-
-
-async def test_a_write_that_its_caller_gives_up_on_is_still_made_whole(database: Database):
-    # The worker must wait outside of the event loop: there, the caller's cancellation would reach it too.
-    begun, finish = anyio.Event(), threading.Event()
-
-    def slow(connection: Connection) -> JsonObject:
-        anyio.from_thread.run_sync(begun.set)
-        finish.wait()
-        return add("a")(connection)
-
-    async def write() -> None:
-        await database.write(perform, database, keys, call(), slow)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(write)
-        await begun.wait()
-        group.cancel_scope.cancel()
-        finish.set()
-    assert names(database) == ["a"]
-    assert not would_act(database, keys, call())
-
-
-async def test_waiting_writes_do_not_keep_reads_waiting(database: Database):
-    release = anyio.Event()
-    begun = anyio.Event()
-
-    def blocked(connection: Connection) -> JsonObject:
-        anyio.from_thread.run_sync(begun.set)
-        anyio.from_thread.run(release.wait)
-        return {}
-
-    async def write(number: int) -> None:
-        await database.write(perform, database, keys, call(key=str(number)), blocked)
-
-    async with anyio.create_task_group() as group:
-        for number in range(64):
-            group.start_soon(write, number)
-        await begun.wait()
-        with anyio.fail_after(10):
-            assert await database.read(names, database) == []
-        release.set()
+def test_a_file_needs_nothing_of_postgresql():
+    code = (
+        "from servers.database import open_database; import servers.ticketing.tables as t, sys; "
+        "open_database('sqlite:///x.sqlite', t.SCHEMA).close(); "
+        "print([name for name in sys.modules if 'psycopg' in name or 'postgresql' in name])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

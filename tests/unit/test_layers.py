@@ -26,13 +26,14 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "records errors documents defaults",
         "protocols settings",
         # What needs nobody else: files, shapes, one frame, one child process.
-        "configuration scaffold catalog content approval ledger journal",
+        "configuration scaffold catalog content approval ledger journal conversation handover",
         # Servers: what they ask, how they are reached.
         "sampling wire",
         "callbacks",
         "host",
         # One call, one ticket, one model.
         "binding policy models",
+        "facts",
         "gate tickets",
         "loop",
         # One command.

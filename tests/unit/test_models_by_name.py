@@ -23,17 +23,23 @@ def settings(**more: Any) -> Settings:
 @pytest.mark.parametrize(
     ("configured", "name"),
     [
-        ({"model": "claude-haiku-5-5"}, "claude-haiku-5-5"),
+        ({"model": "my-model", "base_url": COMPATIBLE}, "my-model"),
         ({"model": "claude-haiku-5-5", "api_key": KEY}, "claude-haiku-5-5"),
         ({"model": OFFLINE, "api_key": KEY}, OFFLINE),
         ({"model": "scripted:replies.json", "api_key": KEY}, "scripted:replies.json"),
-        ({"model": "claude"}, DEFAULT_CLAUDE),
+        ({"model": "claude", "api_key": KEY}, DEFAULT_CLAUDE),
         ({"api_key": KEY}, DEFAULT_CLAUDE),
         ({"base_url": COMPATIBLE}, DEFAULT_CLAUDE),
     ],
 )
 def test_the_configured_model_wins_and_a_key_means_claude(configured: dict[str, Any], name: str, is_dry_run: bool):
     assert model_name(settings(**configured), is_dry_run=is_dry_run) == name
+
+
+@pytest.mark.parametrize("model", ["claude", "claude-haiku-5-5", "offlin"])
+def test_a_model_that_needs_a_key_is_refused_by_name_before_anything_starts(model: str):
+    with pytest.raises(ConfigurationError, match="needs a key: set ANTHROPIC_API_KEY"):
+        model_name(settings(model=model), is_dry_run=False)
 
 
 def test_a_dry_run_without_a_key_is_offline():
