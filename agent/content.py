@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from mcp_types import (
@@ -23,6 +23,8 @@ from agent.records import JsonObject
 
 LARGEST_BINARY = 5_000_000
 """Characters of base64 in one result; the Messages API refuses larger images, and requests of several such results."""
+
+_SHORT = 200  # characters of structured content that are told even if a text seems to say the same
 
 _WRAPPERS = {"result", "content"}
 _STRUCTURES = {list, dict}
@@ -125,7 +127,23 @@ def _says_the_same(blocks: Iterable[JsonObject], structured: Any) -> bool:
     # Servers repeat structured content as text for older clients; the model needs to read it once.
     values = (structured, _unwrapped(structured))
     texts = [block["text"] for block in blocks if block["type"] == "text"]
-    return any(text in values or _parsed(text) in values for text in texts)
+    if any(text in values or _parsed(text) in values for text in texts):
+        return True
+    if len(json.dumps(structured)) <= _SHORT:
+        return False  # names carry meaning, and cost little
+    said = "\n".join(texts)
+    return all(re.search(rf"(?<!\w){re.escape(leaf)}(?!\w)", said) for leaf in _leaves(structured))
+
+
+def _leaves(structured: Any) -> Iterator[str]:
+    # What a server tells in its own words is told if each of its values can be read there.
+    if isinstance(structured, dict):
+        structured = list(cast("JsonObject", structured).values())
+    if isinstance(structured, list):
+        for item in cast("list[Any]", structured):
+            yield from _leaves(item)
+    elif structured is not None:
+        yield structured if isinstance(structured, str) else json.dumps(structured)
 
 
 def _parsed(text: str) -> Any:

@@ -17,6 +17,7 @@ from agent.protocols import Approver, Model, Observer, Operator
 from agent.records import FormAnswer, JsonObject, RunMode
 from agent.settings import Settings
 from agent.tickets import Helpdesk
+from agent.watch import watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,8 @@ class Session:
     async def work(self, run: Run) -> Finished:
         """Work the run to its report; an infrastructure failure is part of what is returned."""
         self.active[run.recorder.run_id] = run
-        finished = await work(run)
+        async with watched(run, self.host):
+            finished = await work(run)
         # Not in a `finally`: a run that is cut short stays listed, so that its interruption can be told.
         del self.active[run.recorder.run_id]
         return finished

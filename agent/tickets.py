@@ -73,6 +73,11 @@ class Helpdesk:
         """Return the version now of a ticket that is being worked, or None where the helpdesk keeps none."""
         return None if "version" not in self._tickets.fields else (await self._fields_now(ticket_id))["version"]
 
+    def resources(self, ticket_id: str) -> list[str]:
+        """Return the URIs under which the helpdesk's server keeps this ticket; none where tools read it."""
+        places = (self._tickets.record, self._tickets.context)
+        return [_uri(place, {"ticket_id": ticket_id}) for place in places if isinstance(place, str)]
+
     def is_workable(self, ticket: Ticket) -> bool:
         """Whether the configuration lets the agent work a ticket in this state."""
         return _matches(ticket.fields, self._tickets.workable)

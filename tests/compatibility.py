@@ -73,7 +73,8 @@ SECTIONS: tuple[Section, ...] = (
             "sampling",
             "elicitation",
             "roots",
-            "progress, logging",
+            "progress",
+            "logging",
         ),
         writers=(
             "tests/outside/test_everything.py",
@@ -83,10 +84,16 @@ SECTIONS: tuple[Section, ...] = (
         ),
     ),
     Section(
-        title="The conformance suite",
+        title="The conformance suite: the host as a client",
         key=("scenario", "version"),
         cells=("suite", "spoken", "checks"),
         writers=("tests/outside/test_conformance_suite.py",),
+    ),
+    Section(
+        title="The conformance suite: the built-in server",
+        key=("scenario", "version"),
+        cells=("suite", "checks"),
+        writers=("tests/outside/test_conformance_suite_server.py",),
     ),
 )
 """Every table, in the order in which they stand in the document."""

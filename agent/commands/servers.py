@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from agent.catalog import Catalog, build_catalog
 from agent.commands.frame import Frame
@@ -39,13 +39,13 @@ async def list_servers(frame: Frame) -> int:
 
 
 async def show(frame: Frame, name: str) -> int:
-    """Show one server: its version, instructions, tools with their effects, resources and prompts."""
+    """Show one server: the version and transport agreed upon, what it can, its tools with their effects, and the rest."""
     settings = load_here()
     async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
         server = host.servers[name]
         sheet = _sheet(server, build_catalog({name: server.tools}, {name: server.templates}, settings), settings)
     if frame.is_json:
-        frame.print_json(_sheet_json(sheet))
+        frame.print_json(_sheet_json(sheet) | {"capabilities": _capabilities(server)})
     else:
         show_server(frame.out, sheet)
     return 0
@@ -104,6 +104,7 @@ def _sheet(server: ConnectedServer, catalog: Catalog, settings: Settings) -> Ser
         line=_running(server),
         title=server.info.name if server.info else "",
         version=server.info.version if server.info else "",
+        capabilities=tuple(_in_words(_capabilities(server))),
         instructions=server.instructions or "",
         are_instructions_trusted=settings.server(server.name).trust_instructions,
         tools=tuple(
@@ -121,6 +122,17 @@ def _sheet(server: ConnectedServer, catalog: Catalog, settings: Settings) -> Ser
         templates=_named([(template.uri_template, template.description) for template in server.templates]),
         prompts=_named([(prompt.name, prompt.description) for prompt in server.prompts]),
     )
+
+
+def _capabilities(server: ConnectedServer) -> JsonObject:
+    return server.capabilities.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _in_words(capabilities: JsonObject) -> Iterator[str]:
+    for name, details in capabilities.items():
+        described = details.items() if isinstance(details, dict) else ()
+        details = [str(key) for key, value in described if value is not False]
+        yield f"{name} ({', '.join(details)})" if details else name
 
 
 def _named(pairs: Sequence[tuple[str, str | None]]) -> tuple[NamedLine, ...]:

@@ -62,6 +62,7 @@ class ServerSheet:
     line: ServerLine
     title: str = ""
     version: str = ""
+    capabilities: tuple[str, ...] = ()  # what it said it can, in the protocol's words
     instructions: str = ""
     are_instructions_trusted: bool = False
     tools: tuple[ToolLine, ...] = ()
@@ -90,6 +91,8 @@ def show_server(console: Console, sheet: ServerSheet) -> None:
     page.print(page.join(name, software, line.transport, line.protocol_version, _state(line)))
     if line.failure:
         page.print(Text(), *_failure(page, line))
+    if sheet.capabilities:
+        page.print(Line(indent=2, body=page.text(f"can: {', '.join(sheet.capabilities)}", style=Tone.QUIET)))
     if sheet.instructions:
         reader = "the model reads them" if sheet.are_instructions_trusted else "the model does not see them"
         page.print(*heading(page, f"Instructions ({reader})"), page.foreign(sheet.instructions, indent=2))

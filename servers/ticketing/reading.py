@@ -1,7 +1,6 @@
 """Tools that look: the queue, the requester's earlier tickets, the knowledge base."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -93,7 +92,8 @@ async def search_knowledge_base(
     folders = _searchable(knowledge, roots)
     await _learn_changes(ctx, knowledge)
     found = await anyio.to_thread.run_sync(knowledge.search, query, limit, folders)
-    return structured({"passages": [asdict(passage) for passage in found]}, passages_markdown(query, found))
+    passages = [{"uri": passage.uri, "title": passage.title, "text": passage.text} for passage in found]
+    return structured({"passages": passages}, passages_markdown(query, found))
 
 
 def _searchable(knowledge: Knowledge, roots: ListRootsResult | None) -> Sequence[Path] | None:

@@ -49,7 +49,6 @@ class FoundPassage(BaseModel):
     uri: str = Field(description="The whole article is this resource.")
     title: str
     text: str
-    score: float = Field(description="Higher fits better; comparable within one search only.")
 
 
 class FoundPassages(BaseModel):

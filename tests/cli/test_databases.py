@@ -15,7 +15,7 @@ ARRIVALS = [
 ]
 
 ALICE = (
-    "INSERT INTO customers VALUES ('cus_1', 'Alice@example.com', 'alice@example.com', 'Alice', 'pro', true, 'pro-yearly', "
+    "INSERT INTO customers VALUES ('cus_1', 'Alice@example.com', 'alice@example.com', 'Alice', 'pro', true, 'yearly', "
     "'alice@example.com', false, 1)"
 )
 
@@ -93,16 +93,18 @@ def test_a_team_starts_on_postgresql_and_closes_its_first_ticket(team: Shell, po
 def test_before_the_upgrade_every_command_says_what_is_missing(team: Shell, postgres: Postgres, database: str):
     ended = team.run("tickets", "list")
     assert (ended.code, ended.out) == (3, "")
-    assert "has no tables for ticketing yet: run `support-agent db upgrade`." in ended.err
+    assert f"{database} has no tables for" in ended.err
+    assert "yet: run `support-agent db upgrade`." in ended.err
     assert PASSWORD not in ended.err
 
 
 def test_an_upgrade_that_cannot_reach_its_database_says_which_and_why(team: Shell, postgres: Postgres, database: str):
     ended = team.run("db", "upgrade", "--json", CUSTOMERS_DATABASE_URL=postgres.tcp_url(database, password="wrong"))
-    assert (ended.code, ended.document["error"]) == (
-        3,
-        f"customers: postgresql://helpdesk@127.0.0.1:{postgres.port}/{database} cannot be used as a database: connection "
-        f'to server at "127.0.0.1", port {postgres.port} failed: FATAL: password authentication failed for user "helpdesk".',
+    assert ended.code == 3
+    assert ended.document["error"] == (
+        f"customers: postgresql://helpdesk@127.0.0.1:{postgres.port}/{database} cannot be used as a database: "
+        f'connection to server at "127.0.0.1", port {postgres.port} failed: '
+        'FATAL: password authentication failed for user "helpdesk".'
     )
 
 

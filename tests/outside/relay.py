@@ -5,7 +5,7 @@ The conformance suite can send no token, and the built-in servers answer nobody 
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,6 +14,7 @@ from anyio.abc import SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 _MOST_HEAD = 65_536
+_LINES = re.IGNORECASE | re.MULTILINE
 
 
 @asynccontextmanager
@@ -31,8 +32,9 @@ async def with_token(url: str, token: str) -> AsyncGenerator[str]:
             head = (await received.receive_until(b"\r\n\r\n", _MOST_HEAD)).decode("latin-1")
             length = re.search(r"^content-length: *(\d+)", head, re.IGNORECASE | re.MULTILINE)
             body = await received.receive_exactly(int(length[1])) if length else b""
-            # Only its own address is put right: what is asked for under any other name is the server's to refuse.
-            head = re.sub(rf"^((?:host|origin): *(?:http://)?)(?:localhost|127\.0\.0\.1):{own}\r?$", rf"\g<1>{host}:{port}\r", head, flags=_LINES)
+            # Only the relay's own address is put right: who asks under any other name is the server's to refuse.
+            named = rf"^((?:host|origin): *(?:http://)?)(?:localhost|127\.0\.0\.1):{own}\r?$"
+            head = re.sub(named, rf"\g<1>{host}:{port}\r", head, flags=_LINES)
             head = re.sub(r"^connection:.*\r?\n", "", head, flags=_LINES)
             lines = f"\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
             await server.send(head.encode("latin-1") + lines.encode() + body)
@@ -40,15 +42,11 @@ async def with_token(url: str, token: str) -> AsyncGenerator[str]:
                 await client.send(part)
 
     async def answer(client: SocketStream) -> None:
-        try:
+        # Whoever asked has gone, or the server ends.
+        with suppress(EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await carry(client)
-        except (EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass  # whoever asked has gone
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answer)
         yield f"http://127.0.0.1:{own}{target.path}"
         tasks.cancel_scope.cancel()
-
-
-_LINES = re.IGNORECASE | re.MULTILINE

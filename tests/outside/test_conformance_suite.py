@@ -1,23 +1,17 @@
 """The public MCP conformance suite against our connection layer as a client: what needs no authorization server."""
 
-import json
-import re
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.compatibility import Record
-from tests.outside.node import ROOT, Programs
-from tests.outside.node import version as version_of
+from tests.outside import node, suite
+from tests.outside.node import Programs
 
 pytestmark = pytest.mark.outside
 
 CLIENT = f"{sys.executable} -m tests.outside.conformance_client"
-DEADLINE_S = 60
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "initialize": ("2025-06-18", "2025-11-25"),
@@ -40,50 +34,26 @@ def is_beyond_us(scenario: str, versions: str) -> bool:
     return scenario.startswith("auth/") or versions == "extension"
 
 
-def suite(programs: Programs, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*programs.command("conformance"), *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=DEADLINE_S,
-        check=False,
-    )
-
-
-def listed(programs: Programs) -> Iterator[tuple[str, str]]:
-    """Yield every client scenario that the suite has, and the versions in which it has it."""
-    said = suite(programs, "list").stdout
-    part = said.partition("Client scenarios")[2].partition("Authorization server scenarios")[0]
-    yield from re.findall(r"^ +- (\S+) \[(.*)\]$", part, re.MULTILINE)
-
-
-def test_every_scenario_that_needs_no_authorization_server_and_no_extension_is_run(programs: Programs):
-    found = {
-        name: tuple(versions.split(",")) for name, versions in listed(programs) if not is_beyond_us(name, versions)
-    }
-    assert found == SCENARIOS
+async def test_every_scenario_that_needs_no_authorization_server_and_no_extension_is_run(programs: Programs):
+    found = await suite.listed(programs, "client")
+    ours = [(name, versions) for name, versions in found if not is_beyond_us(name, versions)]
+    assert {name: tuple(versions.split(",")) for name, versions in ours} == SCENARIOS
 
 
 @pytest.mark.parametrize(
     ("scenario", "version"), [(name, version) for name, versions in SCENARIOS.items() for version in versions]
 )
-def test_a_scenario_passes(programs: Programs, tmp_path: Path, scenario: str, version: str, compatibility: Record):
-    options = ["--scenario", scenario, "--spec-version", version, "--output-dir", str(tmp_path)]
-    ran = suite(programs, "client", "--command", CLIENT, *options)
-    (folder,) = tmp_path.iterdir()
-    checks: list[dict[str, Any]] = json.loads((folder / "checks.json").read_text(encoding="utf-8"))
-    judged = [check for check in checks if check["status"] in {"SUCCESS", "FAILURE", "WARNING"}]
-    failed = [check for check in judged if check["status"] != "SUCCESS"]
-    stderr = (folder / "stderr.txt").read_text(encoding="utf-8")
-    assert "Traceback" not in stderr, stderr
-    assert judged, ran.stderr
-    assert failed == []
-    assert ran.returncode == 0, ran.stderr
-    spoken = (folder / "stdout.txt").read_text(encoding="utf-8").partition("\n")[0]
+async def test_a_scenario_passes(
+    programs: Programs, tmp_path: Path, scenario: str, version: str, compatibility: Record
+):
+    ran = await suite.run(programs, tmp_path, "client", scenario, version, "--command", CLIENT)
+    assert "Traceback" not in (ran.folder / "stderr.txt").read_text(encoding="utf-8")
+    assert ran.checks, ran.said
+    assert ran.not_passed == {}
+    assert ran.code == 0, ran.said
+    spoken = (ran.folder / "stdout.txt").read_text(encoding="utf-8").partition("\n")[0]
     compatibility(
-        "The conformance suite",
+        "The conformance suite: the host as a client",
         [scenario, version],
-        {"suite": version_of("conformance"), "spoken": spoken, "checks": f"{len(judged)} of {len(judged)} passed"},
+        {"suite": node.version("conformance"), "spoken": spoken, "checks": ran.score},
     )

@@ -123,7 +123,7 @@ async def test_every_tool_does_what_it_promises(
                 "sampling": "answered",
                 "elicitation": "form of 13 fields, URL",
                 "roots": "told",
-                "progress, logging": f"{len(use.progress)} of 4 steps",
+                "progress": f"{len(use.progress)} of 4 steps",
             },
         )
 
@@ -238,13 +238,17 @@ async def test_an_argument_of_a_prompt_is_completed_by_the_one_before_it(program
         assert found.completion.values == ["John"]
 
 
-async def test_what_it_logs_as_a_warning_or_worse_is_told_to_the_operator(programs: Programs, home: Path):
+async def test_what_it_logs_as_a_warning_or_worse_is_told_to_the_operator(
+    programs: Programs, home: Path, compatibility: Record
+):
     async with everything(programs, home) as use:
         with anyio.fail_after(20):
             while not use.notes.about("outside says ("):  # each start logs once, at a random level
                 await use.call("toggle-simulated-logging")
         quiet = [level for level in ("debug", "info", "notice") if use.notes.about(f"({level})")]
         assert quiet == []
+        row = [f"{PROGRAM} {version(PROGRAM)}", "stdio", use.server.protocol_version]
+        compatibility("Outside programs", row, {"logging": "warnings and worse"})
 
 
 async def test_a_server_has_only_the_environment_that_it_needs(programs: Programs, home: Path):

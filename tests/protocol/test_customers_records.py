@@ -78,7 +78,7 @@ def test_money_is_written_with_the_decimals_of_its_currency(amount: int, currenc
     assert money(amount, currency) == shown
 
 
-@pytest.mark.parametrize("uri", ["customer://nobody%40example.com", "customer://x/record"])
+@pytest.mark.parametrize("uri", ["customer://nobody%40example.com", "customer://x/record", "customer://a%00b"])
 async def test_an_unknown_address_is_not_found_in_a_sentence(desk: CustomerDesk, era: str, uri: str):
     async with Client(desk.server, mode=era) as client:
         with pytest.raises(MCPError) as caught:
@@ -126,12 +126,13 @@ async def test_anothers_session_is_refused_in_the_words_for_one_that_does_not_ex
     assert len(sessions.structured_content["sessions"]) == 2
 
 
+@pytest.mark.parametrize("customer_id", ["cus_x", "", "cus_1001\0", "x" * 100_000])
 @pytest.mark.parametrize("tool", sorted(ARGUMENTS))
-async def test_an_unknown_customer_is_refused(desk: CustomerDesk, tool: str):
+async def test_an_unknown_customer_is_refused(desk: CustomerDesk, tool: str, customer_id: str):
     more = {"invoice_id": "inv_1001", "reason": "x", "expected_amount_cents": 8400, "plan": "x"}
     given = {name: value for name, value in more.items() if name in ARGUMENTS[tool]}
     async with Client(desk.server) as client:
-        assert refusal_of(await call(client, tool, customer_id="cus_x", **given)).startswith("There is no customer")
+        assert refusal_of(await call(client, tool, customer_id=customer_id, **given)).startswith("There is no customer")
 
 
 async def test_every_tool_describes_itself_its_arguments_and_its_result(desk: CustomerDesk, era: str):

@@ -1,5 +1,6 @@
 """What can be read at the helpdesk: one ticket, the queue, a customer's earlier tickets."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ RECORD_FIELDS = {
     "channel", "tags", "group", "assignee", "due_at", "resolution", "version", "created_at", "updated_at",
     "messages", "events",
 }  # fmt: skip
+
+
+TOO_LARGE = base64.urlsafe_b64encode(b'[0, "2026", 9223372036854775808]').decode()
 
 
 @pytest.fixture
@@ -155,6 +159,10 @@ async def test_the_queue_is_most_urgent_first_then_oldest_first(tmp_path: Path, 
         ({"requester": "a@example.COM"}, ["2", "1"]),
         ({"tag": "VIP"}, ["4"]),
         ({"tag": "vi%"}, []),
+        ({"tag": "vip\0"}, []),
+        ({"assignee": "Dana\0"}, []),
+        ({"requester": "a@example.com\0"}, []),
+        ({"group": "people" * 50_000}, []),
         ({"status": ["new"], "assignee": "none", "group": "support"}, ["1"]),
     ],
 )
@@ -181,10 +189,20 @@ async def test_pages_show_each_ticket_once_though_the_queue_changes_between_them
     assert third["next_cursor"] is None
 
 
-@pytest.mark.parametrize("cursor", ["", "nonsense", "é", "W10=", "WzEsMiwzXQ==", "bnVsbA=="])
+@pytest.mark.parametrize("cursor", ["", "nonsense", "é", "W10=", "WzEsMiwzXQ==", "bnVsbA==", TOO_LARGE])
 async def test_a_cursor_that_the_queue_did_not_give_is_refused(desk: TicketDesk, cursor: str):
     async with Client(desk.server) as client:
         assert "cursor" in refusal_of(await call(client, "list_tickets", cursor=cursor))
+
+
+@pytest.mark.parametrize("position", ['[0, "a\\u0000", 1]', '[0, "9", 9223372036854775807]', '[-3, "", 1]'])
+async def test_a_cursor_behind_or_before_everything_gives_the_page_there(desk: TicketDesk, position: str):
+    cursor = base64.urlsafe_b64encode(position.encode()).decode()
+    async with Client(desk.server) as client:
+        result = await call(client, "list_tickets", cursor=cursor)
+    assert [ticket["id"] for ticket in result.structured_content["tickets"]] == (
+        ["42", "44", "43"] if "-3" in position else []
+    )
 
 
 @pytest.mark.parametrize("limit", [0, 201])
@@ -197,8 +215,9 @@ async def test_a_search_sees_the_requesters_own_tickets_only(desk: TicketDesk, e
     async with Client(desk.server, mode=era) as client:
         mine = await call(client, "search_tickets", requester="ALICE@example.com", query="")
         other = await call(client, "search_tickets", requester="alice@example.com", query="invoice pdf")
+        nobody = await call(client, "search_tickets", requester="alice@example.com\0", query="")
     assert [ticket["id"] for ticket in mine.structured_content["tickets"]] == ["44", "42"]
-    assert other.structured_content["tickets"] == []
+    assert other.structured_content["tickets"] == nobody.structured_content["tickets"] == []
 
 
 async def test_a_search_ranks_by_shared_words_and_shows_how_it_was_solved(tmp_path: Path, new_database: NewDatabase):

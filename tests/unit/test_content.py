@@ -257,3 +257,12 @@ def test_a_resource_of_one_part_is_its_text_and_of_several_names_each():
     assert resource_content(ReadResourceResult(contents=[one]), 100) == [{"type": "text", "text": "a"}]
     both = resource_content(ReadResourceResult(contents=[one, other]), 100)
     assert [block["text"] for block in both] == ["kb://a:\na", "kb://b:\nb"]
+
+
+def test_long_structured_content_whose_every_value_the_text_says_is_told_once():
+    passage = "Type the new password by hand. " * 10
+    said: list[ContentBlock] = [text(f"# Logging in\n\nSource: kb://login\n\n{passage}")]
+    structured = {"passages": [{"uri": "kb://login", "title": "Logging in", "text": passage}]}
+    assert len(result_content(CallToolResult(content=said, structured_content=structured), 1000)) == 1
+    told = result_content(CallToolResult(content=said, structured_content=structured | {"total": 17}), 1000)
+    assert json.loads(told[1]["text"])["total"] == 17

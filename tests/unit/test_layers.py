@@ -36,6 +36,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         "facts",
         "gate tickets",
         "loop",
+        "watch",
         # One command.
         "session triage render",
         "commands",
