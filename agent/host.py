@@ -13,6 +13,7 @@ import anyio
 import mcp_types
 from mcp import Client, MCPError
 from mcp.server.mcpserver import MCPServer
+from pydantic import BaseModel, ValidationError
 
 from agent.documents import without_surrogates
 from agent.errors import CallUncertain, ServerError, ServerLost, ServerProtocolError, ServerStartFailed
@@ -31,6 +32,9 @@ KEY = "support-agent/idempotency-key"
 
 STOP_S = 1.6
 """How long stopping may take before the owner tasks are cancelled; Ctrl-C promises two seconds for everything."""
+
+MOST_ADDRESSES = 3
+"""Addresses that the operator is asked to visit before one call."""
 
 _NOT_FOUND = frozenset({-32002, mcp_types.INVALID_PARAMS})  # resources/read, before and since 2026-07-28
 _T = TypeVar("_T")
@@ -124,8 +128,14 @@ class Host:
             CallUncertain: the call may have been made, and no one can say what came of it.
         """
         send = partial(_call_tool, tool, without_surrogates(arguments), key, on_progress)
+        call = partial(self._server(server).request, send, answers, is_repeatable=is_repeatable, is_tool_call=True)
         try:
-            return await self._server(server).request(send, answers, is_repeatable=is_repeatable, is_tool_call=True)
+            try:
+                return await call()
+            except MCPError as refusal:
+                if not await _will_visit(refusal, answers):
+                    raise
+            return await call()  # the first one was refused, and did nothing
         except MCPError as refusal:
             content = mcp_types.TextContent(type="text", text=refusal.message)
             return mcp_types.CallToolResult(content=[content], is_error=True)
@@ -334,12 +344,12 @@ class _Server:
             return connection
 
     async def _restart(self, ended: Connection) -> Connection:
+        again = "connected" if isinstance(self._way, HttpTransport) else "started"
         if self._is_stopping or self._restarts >= self._settings.restarts:
-            times = f" and was started again {self._restarts} times already" if self._restarts else ""
-            raise ServerLost(self.name, f"{self.name} has ended{times}; it is not started again.")
+            times = f" and was {again} again {self._restarts} times already" if self._restarts else ""
+            raise ServerLost(self.name, f"{self.name} has ended{times}; it is not {again} again.")
         self._restarts += 1
         await ended.ended()
-        again = "connected" if isinstance(self._way, HttpTransport) else "started"
         self._observer.notice(f"{self.name} is {again} again ({self._restarts} of {self._settings.restarts}).")
         try:
             self.begin()
@@ -365,6 +375,27 @@ async def _call_tool(
         progress_callback=None if on_progress is None else report,
         meta=None if key is None else cast("mcp_types.RequestParamsMeta", {KEY: key}),
     )
+
+
+class _ToVisit(BaseModel):
+    """What comes with a refusal that ends when the operator has visited these addresses."""
+
+    elicitations: list[mcp_types.ElicitRequestURLParams]
+
+
+async def _will_visit(refusal: MCPError, answers: Answering | None) -> bool:
+    """Whether a call was refused until the operator has visited some addresses, and the operator agrees to."""
+    if refusal.code != mcp_types.URL_ELICITATION_REQUIRED or answers is None:
+        return False
+    try:
+        wanted = _ToVisit.model_validate(refusal.data).elicitations
+    except ValidationError:
+        return False
+    for params in wanted[:MOST_ADDRESSES]:
+        answer = await answers.elicit(params)
+        if not isinstance(answer, mcp_types.ElicitResult) or answer.action != "accept":
+            return False
+    return 0 < len(wanted) <= MOST_ADDRESSES
 
 
 def _in_process(target: object) -> InProcess:

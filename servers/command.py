@@ -155,7 +155,7 @@ def _parser(component: str) -> argparse.ArgumentParser:
         prog=f"python -P -m servers.{component}",
         description=f"Serve the built-in {component} server (MCP) on standard input and output, or over HTTP.",
         epilog="Data: DATABASE_URL (postgresql: or sqlite:), else a SQLite file in the folder that SUPPORT_AGENT_HOME "
-        "names. Over HTTP, clients need the bearer token of SUPPORT_AGENT_SERVER_TOKEN, else one that is made and shown.",
+        "names. Over HTTP, clients need the bearer token of SUPPORT_AGENT_SERVER_TOKEN, else one that is made.",
     )
     parser.add_argument("--demo", action="store_true", help="fill a database that does not exist yet with demo data")
     instead = parser.add_mutually_exclusive_group()

@@ -146,16 +146,15 @@ def _listen(port: int) -> socket.socket:
 
 def _hosts(port: int) -> tuple[str, ...]:
     named = tuple(f"{name}:{port}" for name in _NAMES)
-    return named + _NAMES if port == 80 else named
+    return named + _NAMES if port == 80 else named  # the port that an address may leave out
 
 
 def _announcement(name: str, url: str, made: str | None) -> str:
-    token = made or f"${{{VARIABLE}}}"
-    entry = {name: {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {token}"}}}
     about = (
-        f"with a token made for this run, shown only here ({VARIABLE} chooses one)"
+        f"Its token was made for this run and is shown only here; {VARIABLE} chooses another."
         if made
-        else f"with the token of {VARIABLE}"
+        else f"Its clients send a token of {VARIABLE}."
     )
-    snippet = json.dumps({"mcpServers": entry}, indent=2)
-    return f"{name} serves MCP at {url}, {about}, until Ctrl-C.\nA client's .mcp.json:\n{snippet}\n"
+    entry = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {made or f'${{{VARIABLE}}}'}"}}
+    file = json.dumps({"mcpServers": {name: entry}}, indent=2)
+    return f"{name} serves MCP at {url} until Ctrl-C.\n{about}\nA client's .mcp.json:\n{file}\n"

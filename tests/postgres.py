@@ -16,7 +16,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Connection, create_engine
@@ -100,7 +100,7 @@ def binaries() -> Path:
     return max(found, key=lambda path: int(path.parent.name))
 
 
-def missing(reason: str) -> None:
+def missing(reason: str) -> NoReturn:
     """Skip the test for this reason, or fail it where PostgreSQL must be there."""
     if os.environ.get("REQUIRE_POSTGRES"):
         pytest.fail(f"REQUIRE_POSTGRES is set, and {reason}", pytrace=False)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from agent.catalog import Catalog, build_catalog
 from agent.commands.frame import Frame
@@ -39,7 +39,7 @@ async def list_servers(frame: Frame) -> int:
 
 
 async def show(frame: Frame, name: str) -> int:
-    """Show one server: the version and transport agreed upon, what it can, its tools with their effects, and the rest."""
+    """Show one server: version and transport agreed upon, what it can, tools with their effects, and the rest."""
     settings = load_here()
     async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
         server = host.servers[name]
@@ -128,11 +128,10 @@ def _capabilities(server: ConnectedServer) -> JsonObject:
     return server.capabilities.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _in_words(capabilities: JsonObject) -> Iterator[str]:
+def _in_words(capabilities: Mapping[str, JsonObject]) -> Iterator[str]:
     for name, details in capabilities.items():
-        described = details.items() if isinstance(details, dict) else ()
-        details = [str(key) for key, value in described if value is not False]
-        yield f"{name} ({', '.join(details)})" if details else name
+        granted = [key for key, value in details.items() if value is not False]
+        yield f"{name} ({', '.join(granted)})" if granted else name
 
 
 def _named(pairs: Sequence[tuple[str, str | None]]) -> tuple[NamedLine, ...]:

@@ -1,7 +1,6 @@
 """`init` and `doctor`: a folder to start from, and what is configured, missing or wrong."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from agent.scaffold import write_starter
 from agent.session import open_session
 from agent.settings import Settings, StdioTransport
 from agent.tickets import Helpdesk
+from agent.wire.transports import child_environment
 
 _DEMO = "--demo"
 """The argument by which a server's command says that it may fill an empty database with the demo."""
@@ -58,7 +58,7 @@ async def _reset(name: str, transport: StdioTransport) -> None:
         transport.command,
         *transport.args,
         "--reset",
-        env={**os.environ, **transport.env},
+        env=child_environment(transport),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

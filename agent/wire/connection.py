@@ -30,11 +30,14 @@ from agent.wire.discovery import Offer, discover
 from agent.wire.flight import Answering, Flight, current
 from agent.wire.link import Link, Tap, printable
 from agent.wire.meaning import NoAnswer, SessionGone, UnusableAnswer, over_http
-from agent.wire.notices import LOG_LEVEL, Notices
+from agent.wire.notices import LIST_CHANGES, LOG_LEVEL, Notices
 from agent.wire.roots import listed
 from agent.wire.watching import Watch, hold, hold_lists, hush
 
 _T = TypeVar("_T")
+
+MOST_LISTINGS = 3
+"""How often a server is asked what it offers, before it is believed to change all the time."""
 
 
 class Connection:
@@ -161,12 +164,18 @@ class Connection:
             meaning = over_http(self.name, self.link.place, version, error, flight)
         if isinstance(meaning, SessionGone):
             self._over.set()
-        return MCPError(meaning.code, self.link.hide(meaning.message)) if isinstance(meaning, MCPError) else meaning
+        if isinstance(meaning, MCPError):
+            return MCPError(meaning.code, self.link.hide(meaning.message), meaning.data)
+        return meaning
 
     async def _silence(self, flight: Flight) -> NoAnswer:
         await self.ended()
         # With other calls in flight, the one that found nobody listening may be another one.
-        has_left = flight.has_left and not (self._flights == 1 and was_never_reached(self._failure()))
+        was_reached = flight.has_left and not (self._flights == 1 and was_never_reached(self._failure()))
+        # The older HTTP takes a message or refuses it before it is looked at.
+        response = flight.response
+        is_refused = self.link.kind == "sse" and response is not None and 400 <= response.status < 500
+        has_left = was_reached and not is_refused
         return NoAnswer(f"{self.name} {ending(self.link)}", has_left=has_left)
 
     @asynccontextmanager
@@ -194,7 +203,7 @@ class Connection:
         try:
             with self._scope:
                 async with self._client, anyio.create_task_group() as streams:
-                    offer = await discover(self._client, self._notices.left_out)
+                    offer = await self._discovered()
                     self._scope.deadline = math.inf
                     self._offered.set_result(offer)
                     self._listen(streams, offer)
@@ -206,6 +215,15 @@ class Connection:
             if self._offered.done() and not self._is_stopping:
                 self._notices.tell(ending(self.link))
             self.link.close()
+
+    async def _discovered(self) -> Offer:
+        """Return what the server offers, listed anew while it says that this has just changed."""
+        for _ in range(MOST_LISTINGS - 1):
+            self._has_changed = False
+            offer = await discover(self._client, self._notices.left_out)
+            if not self._has_changed:
+                return offer
+        return await discover(self._client, self._notices.left_out)
 
     def _listen(self, streams: TaskGroup, offer: Offer) -> None:
         self._streams = streams
@@ -307,6 +325,8 @@ class Connection:
             for watch in self._watches:
                 if watch.is_about(message.params.uri):
                     watch.on_update()
+        elif isinstance(message, LIST_CHANGES) and not self._offered.done():
+            self._has_changed = True  # what a client can do is known only now, and some servers add tools then
         else:
             self._notices.heard(message)
 

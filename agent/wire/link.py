@@ -8,7 +8,14 @@ from typing import Any, Protocol, Self, TypeAlias, cast
 
 import anyio
 from mcp.shared.message import SessionMessage
-from mcp_types import PROTOCOL_VERSION_META_KEY, JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
+from mcp_types import (
+    PROTOCOL_VERSION_META_KEY,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 from mcp_types.methods import parse_server_result
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import ValidationError
@@ -55,6 +62,7 @@ Transport: TypeAlias = AbstractAsyncContextManager[tuple[Inbound, Outbound]]
 """What the SDK calls a transport: entered once, it yields the two streams."""
 
 OUT, IN = "→", "←"
+_COURTESY_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +219,14 @@ class _TappedOut(_Tapped):
         self._outbound = stream
 
     async def send(self, item: SessionMessage, /) -> None:
+        if isinstance(item.message, JSONRPCNotification) and item.message.method == "notifications/cancelled":
+            # Whoever gives a call up does not wait for a server that takes nothing; the SDK would, for five seconds.
+            with anyio.move_on_after(_COURTESY_S):
+                await self._send(item)
+        else:
+            await self._send(item)
+
+    async def _send(self, item: SessionMessage) -> None:
         for name, value in _encodable(item.message).items():
             setattr(item.message, name, value)
         self._tap.leaving(item.message)

@@ -15,6 +15,13 @@ MOST_SAID = 20
 LOG_LEVEL: mcp_types.LoggingLevel = "warning"
 """From where on they are: servers are asked for no others."""
 
+LIST_CHANGES = (
+    mcp_types.ToolListChangedNotification,
+    mcp_types.ResourceListChangedNotification,
+    mcp_types.PromptListChangedNotification,
+)
+"""What says that something else is offered than before."""
+
 _LOUD = frozenset({"warning", "error", "critical", "alert", "emergency"})
 
 
@@ -67,17 +74,10 @@ class Notices:
 
     def heard(self, message: IncomingMessage) -> None:
         """Say what a notification of the server means for the run, if anything."""
-        match message:
-            case Exception():
-                self.unreadable(message)
-            case (
-                mcp_types.ToolListChangedNotification()
-                | mcp_types.ResourceListChangedNotification()
-                | mcp_types.PromptListChangedNotification()
-            ):
-                self.once(
-                    f"{self._name} has changed what it offers; this command goes on with what it offered at its start.",
-                    about="changed",
-                )
-            case _:
-                pass
+        if isinstance(message, Exception):
+            self.unreadable(message)
+        elif isinstance(message, LIST_CHANGES):
+            self.once(
+                f"{self._name} has changed what it offers; this command goes on with what it offered at its start.",
+                about="changed",
+            )

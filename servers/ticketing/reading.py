@@ -98,7 +98,7 @@ async def search_knowledge_base(
 
 def _searchable(knowledge: Knowledge, roots: ListRootsResult | None) -> Sequence[Path] | None:
     """Return the folders that both the client's roots and the configuration allow; None is the whole folder."""
-    if roots is None:
+    if roots is None or not roots.roots:  # a client that names no folder sets no bound
         return None
     shared = knowledge.within(str(root.uri) for root in roots.roots)
     if not shared:

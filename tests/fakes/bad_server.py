@@ -5,7 +5,8 @@
 Faults at the start: `exit`, `garbage`, `silent`, `slow` (answers nothing until something opens FOLDER/gate for
 writing, a FIFO), `chatty` (garbage between its answers), `bad-tools` (a list with unusable entries), `lists-refused`,
 `no-tools-list`, `endless-pages`, `stubborn` (ignores the end of stdin and SIGTERM), `litter` (starts a process of its
-own that holds its stdout), `once` (exits at every start but the first).
+own that holds its stdout), `once` (exits at every start but the first), `curious` (asks for the roots
+after the handshake).
 
 Its tools: each is one way to answer a call. FOLDER/calls holds one line of JSON for every call that arrived, with its
 arguments and idempotency key; FOLDER/starts one line with the process id for every start.
@@ -45,6 +46,10 @@ def main() -> None:
             if "chatty" in faults:
                 write_raw(b"Listening on port 8080 \x1b[31m\xff\n")
             answer(message)
+        elif "method" not in message:
+            note("answers", message)
+        elif message["method"] == "notifications/initialized" and "curious" in faults:
+            send({"jsonrpc": "2.0", "id": "curious", "method": "roots/list"})
     while "stubborn" in faults:
         signal.pause()
 
@@ -76,19 +81,23 @@ def answer(message: dict[str, Any]) -> None:
             reply(message, {"messages": [{"role": "user", "content": text(params["arguments"]["name"])}]})
         case "tools/call":
             note("calls", {"tool": params["name"], "arguments": params.get("arguments"), "key": key_of(params)})
-            TOOLS.get(params["name"], unknown)(message)
+            (unknown if has_changed() else TOOLS.get(params["name"], unknown))(message)
         case _:
             refuse(message, -32601, "Method not found")
 
 
 def list_tools(message: dict[str, Any], cursor: str | None) -> None:
     page = int(cursor or 1)
-    names = list(TOOLS) if page == 1 else [f"page_{page}"]
+    names = [f"page_{page}"] if page > 1 else ["new_tool"] if has_changed() else list(TOOLS)
     tools: list[Any] = [tool(name) for name in names]
     if "bad-tools" in faults:
         tools += BAD_TOOLS
     more = "endless-pages" in faults or page < options.pages
     reply(message, {"tools": tools} | ({"nextCursor": str(page + 1)} if more else {}))
+
+
+def has_changed() -> bool:
+    return bool(options.folder) and (options.folder / "changed").exists()
 
 
 def tool(name: str) -> dict[str, Any]:
@@ -187,6 +196,84 @@ def ask_and_shrug(message: dict[str, Any]) -> None:
     result(message, "never mind")
 
 
+def flood(message: dict[str, Any]) -> None:
+    """Send thousands of notifications of every kind before the result."""
+    token = message["params"].get("_meta", {}).get("progressToken", "none")
+    for number in range(2_500):
+        notify("notifications/progress", {"progressToken": token, "progress": number})
+        notify("notifications/message", {"level": "error", "data": f"error {number}"})
+        notify("notifications/tools/list_changed", {})
+        notify("notifications/resources/updated", {"uri": "note://1"})
+    result(message, "flooded")
+
+
+def roar(message: dict[str, Any]) -> None:
+    """Write as many megabytes to stderr as the arguments say."""
+    for number in range(message["params"]["arguments"]["megabytes"]):
+        line = f"megabyte {number} ".encode()
+        os.write(2, (line + b"." * (1_000_000 - len(line) - 1)) + b"\n")
+    os.write(2, b"the last words\n")
+    result(message, "roared")
+
+
+WAITING: list[dict[str, Any]] = []
+
+
+def swap(message: dict[str, Any]) -> None:
+    """Answer three calls together, the last one first."""
+    WAITING.append(message)
+    while len(WAITING) == 3:
+        for waiting in reversed(WAITING):
+            echo(waiting)
+        WAITING.clear()
+
+
+def twice(message: dict[str, Any]) -> None:
+    for said in ("the first answer", "the second answer"):
+        result(message, said)
+
+
+def strangers(message: dict[str, Any]) -> None:
+    """Answer what was never asked, then the call."""
+    for id_ in (999_999, "no-one", -1, 1.5, None, [], {}):
+        send({"jsonrpc": "2.0", "id": id_, "result": complete({"content": [text("for someone else")]})})
+        send({"jsonrpc": "2.0", "id": id_, "error": {"code": -32000, "message": "for someone else"}})
+    notify("notifications/progress", {"progressToken": "no-one", "progress": 1})
+    notify("notifications/cancelled", {"requestId": "no-one"})
+    result(message, "for you")
+
+
+def change_tools(message: dict[str, Any]) -> None:
+    """Offer other tools from now on; the next start offers them too."""
+    note("changed", True)
+    notify("notifications/tools/list_changed", {})
+    result(message, "changed")
+
+
+def demand(message: dict[str, Any]) -> None:
+    """Ask for what no client has offered; keep what it says."""
+    demands = [
+        ("ping", {}),
+        ("tasks/list", {}),
+        ("tools/list", {}),
+        ("sampling/createMessage", {"messages": 5}),
+        ("x/y", {}),
+    ]
+    for number, (method, params) in enumerate(demands):
+        send({"jsonrpc": "2.0", "id": f"demand-{number}", "method": method, "params": params})
+    for _ in demands:
+        note("demands", json.loads(sys.stdin.buffer.readline()))
+    result(message, "demanded")
+
+
+def batched(message: dict[str, Any]) -> None:
+    """Answer with a batch, as 2025-03-26 has it, beside an empty one and one that is none."""
+    said = {"method": "notifications/message", "params": {"level": "error", "data": "the first of a batch"}}
+    answer = {"id": message["id"], "result": complete({"content": [text("the second of a batch")]})}
+    write_raw(b"[]\n")
+    write_raw(json.dumps([{"jsonrpc": "2.0", **part} for part in (said, answer)]).encode() + b"\n")
+
+
 def unknown(message: dict[str, Any]) -> None:
     refuse(message, -32602, "Unknown tool")
 
@@ -226,6 +313,14 @@ TOOLS: dict[str, Callable[[dict[str, Any]], None]] = {
         logs,
         ask_out_of_turn,
         ask_and_shrug,
+        flood,
+        roar,
+        swap,
+        twice,
+        strangers,
+        change_tools,
+        demand,
+        batched,
     )
 }
 READS: dict[str, Callable[[dict[str, Any]], None]] = {

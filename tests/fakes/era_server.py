@@ -8,7 +8,7 @@ the session or the version that it must name is answered with 400 or 404. It sta
 Its tools: `echo`; `sample`, `sample_with_tools`, `fill_form`, `visit`, `roots` ask the client and answer with what
 they were told, as JSON; `count` reports progress; `log` logs a warning and some chatter; `grow` gains a tool; `touch`
 changes the resource of its argument; `forget` ends every session over HTTP. FOLDER/frames holds every message that
-arrived.
+arrived, FOLDER/teams the header X-Team of every one that came over HTTP.
 """
 
 import argparse
@@ -301,10 +301,10 @@ RESULTS = SHARED | (
 )
 
 
-def received(message: Message) -> None:
+def note(name: str, value: object) -> None:
     if options.folder:
-        with (options.folder / "frames").open("a") as file:
-            file.write(json.dumps(message) + "\n")
+        with (options.folder / name).open("a") as file:
+            file.write(json.dumps(value) + "\n")
 
 
 def serve_stdio() -> None:
@@ -318,7 +318,7 @@ def serve_stdio() -> None:
     session = Session(send)
     for line in sys.stdin:
         message = json.loads(line)
-        received(message)
+        note("frames", message)
         if "method" not in message:
             session.answered(message)
         elif "id" in message:
@@ -335,7 +335,8 @@ class Exchange(BaseHTTPRequestHandler):
 
     def body(self) -> Message:
         message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        received(message)
+        note("frames", message)
+        note("teams", self.headers.get("X-Team"))
         return message
 
     def refuse(self, status: int, code: int | None = None, sentence: str = "") -> None:

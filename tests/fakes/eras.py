@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,37 +39,49 @@ def speaking(
     if kind == "stdio":
         yield StdioTransport(command=sys.executable, args=tuple(command))
         return
-    with listening() as (port, start):
-        start(command, "--fd")
-        url = f"http://127.0.0.1:{port}{PATHS[kind]}"
+    with listening() as port:
+        port.start(command, "--fd")
+        url = f"http://127.0.0.1:{port.number}{PATHS[kind]}"
         yield HttpTransport.model_validate({"type": kind, "url": url, "headers": dict(headers or {})})
 
 
-Start = Callable[..., "subprocess.Popen[bytes]"]
+@dataclass(kw_only=True)
+class Port:
+    """A port that listens already; a client that comes while no program serves it waits in the queue."""
+
+    listener: socket.socket
+    programs: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
+
+    @property
+    def number(self) -> int:
+        return self.listener.getsockname()[1]
+
+    def start(self, command: Sequence[str], option: str | None = None) -> None:
+        """Let a Python program serve it, whose last argument is the descriptor, after the option if one is named."""
+        descriptor = self.listener.fileno()
+        line = [sys.executable, *command, *([option] if option else []), str(descriptor)]
+        self.programs.append(subprocess.Popen(line, pass_fds=[descriptor]))
+
+    def kill(self) -> None:
+        """End the program that serves it."""
+        for program in self.programs:
+            program.kill()
+            program.wait()
+
+    def refuse(self) -> None:
+        """Take no more connections."""
+        self.listener.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
-def listening() -> Iterator[tuple[int, Start]]:
-    """Yield a port that listens already, and what starts a Python program on it, as often as it is wanted.
-
-    The program is given the descriptor as its last argument, after the option if one is named. A client that comes
-    while no program runs waits in the queue.
-    """
-    processes: list[subprocess.Popen[bytes]] = []
+def listening() -> Iterator[Port]:
+    """Yield a port; the programs that serve it are ended."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        descriptor = listener.fileno()
-
-        def start(command: Sequence[str], option: str | None = None) -> "subprocess.Popen[bytes]":
-            line = [sys.executable, *command, *([option] if option else []), str(descriptor)]
-            processes.append(subprocess.Popen(line, pass_fds=[descriptor]))
-            return processes[-1]
-
+        port = Port(listener=listener)
         try:
-            yield listener.getsockname()[1], start
+            yield port
         finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+            port.kill()
 
 
 class Answers:

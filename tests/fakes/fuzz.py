@@ -34,31 +34,35 @@ def budget(examples: int, *, steps: int = 50) -> settings:
 
 # Texts and numbers.
 
-HOSTILE = (
-    # not there, or hard to see
+_NOT_THERE = (
     "", " ", "\t\r\n", "\0", "a\0b", "\ud83d", "a\udfff", "\u202eevil\u2066", "\ufeff", "\x1b[2J", "e\u0301" * 60,
-    # pieces of other languages
+)  # fmt: skip
+_PIECES = (
     "x'; DROP TABLE x; --", '" OR ""="', "%' OR 1=1 --", "_%\\", "*", 'x" OR y NEAR(z', "{ticket_id}", "{0}", "%s%n",
     "</ticket>", "<script>x</script>", "| a | b |", "> # x\n\n## y", "[x](y)", "null", "true", "[]", "{}", '["a"]',
-    # places
+)  # fmt: skip
+_PLACES = (
     "../../etc/passwd", "..\\..\\x", "/etc/passwd", "C:\\x", "~", ".", "..", "a/b", "a//b", ".hidden", "x.md",
     "http://127.0.0.1:9/x", "file:///etc/passwd", "data:,x", "javascript:x",
-    # encoded, half encoded, wrongly encoded
-    "%2e%2e%2f", "%00", "%", "%zz", "%25%32%65", "%ed%a0%80",
-    # nearly numbers, times and addresses
-    "\u0664\u0662", "\uff14\uff12", "42\n", " 42", "042", "+42", "4_2", "-0", "1e999", "9" * 5_000,
-    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-30", "2026-11-02T09:30:00Z", "20261102", "0000",
-    "a@b", "a@b@c", "@", "\xdf@\u01c5.example", "none", "None", "list",
-    # long, and longer in lower case
-    "x" * 256, "x" * 5_001, "x" * 10_001, "\U0001f600" * 30_000, "[" * 2_000, "\u0130" * 51,
 )  # fmt: skip
+_ENCODED = ("%2e%2e%2f", "%00", "%", "%zz", "%25%32%65", "%ed%a0%80")
+_NEARLY = (
+    "\u0664\u0662", "\uff14\uff12", "42\n", " 42", "042", "+42", "4_2", "-0", "1e999", "9" * 5_000,
+    "a@b", "a@b@c", "@", "\xdf@\u01c5.example", "none", "None", "list",
+)  # fmt: skip
+_TIMES = (
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-30", "2026-11-02T09:30:00Z", "20261102", "0000",
+)  # fmt: skip
+_LONG = ("x" * 256, "x" * 5_001, "x" * 10_001, "\U0001f600" * 30_000, "[" * 2_000, "\u0130" * 51)
+
+HOSTILE = (_NOT_THERE, _PIECES, _PLACES, _ENCODED, _NEARLY, _TIMES, _LONG)
 """Texts that have broken programs before: none of them is a word that an error would show on its own account."""
 
 NUMBERS = (0, 1, -1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 10**30, -(10**300))
 
 TEXT: SearchStrategy[str] = st.one_of(
     st.sampled_from(["x", "login password", "ノート共有", "Zoë"]),
-    st.sampled_from(HOSTILE),
+    st.sampled_from(HOSTILE).flatmap(st.sampled_from),
     st.text(st.characters(), max_size=30),
 )
 INTEGERS: SearchStrategy[int] = st.one_of(st.integers(-3, 12), st.sampled_from(NUMBERS), st.integers())
@@ -109,6 +113,8 @@ KNOWN: Mapping[str, SearchStrategy[Any]] = {
     "slug": st.sampled_from(["login", "invoices", "share"]),
     "account_tier": st.sampled_from(["free", "pro", "enterprise"]),
     "marker": st.sampled_from(["a", "b"]),
+    "created_at": st.sampled_from(_TIMES),
+    "due_at": st.sampled_from(_TIMES),
     "cursor": _CURSORS,
     "tag": st.sampled_from(["login", "a"]),
     "status": st.sampled_from([["new", "open"], ["closed", "closed"], [], ["open"] * 300_000]),
@@ -196,6 +202,17 @@ def _objects(rest: dict[str, Any], root: Mapping[str, Any]) -> SearchStrategy[di
         return named
     others = st.dictionaries(TEXT, ANY_JSON if more is True else admitted(more, root), max_size=2)
     return st.tuples(others, named).map(lambda pair: {**pair[0], **pair[1]})
+
+
+def width(schema: Any) -> int:
+    """Return how many properties a schema has, at any depth."""
+    match schema:
+        case {**words}:
+            return len(words.get("properties", ())) + sum(width(inner) for inner in words.values())
+        case [*items]:
+            return sum(width(inner) for inner in items)
+        case _:
+            return 0
 
 
 @st.composite

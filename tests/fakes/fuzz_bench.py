@@ -101,6 +101,10 @@ class Counterpart:
         self.form = form or ElicitResult(action="accept", content={"priority": "urgent"})
         self.roots = roots or ListRootsResult(roots=[Root(uri=FileUrl("file:///"))])
 
+    def says(self) -> list[Any]:
+        """Return all that a server may have read of it."""
+        return [answer.model_dump(mode="json") for answer in (self.sample, self.form, self.roots)]
+
 
 class Ear(logging.Handler):
     """Reads every record as a terminal would, and keeps those that tell of a crash."""
@@ -166,8 +170,9 @@ class Bench:
     # What may be asked of it.
 
     def reset(self) -> None:
-        """Bring the rows back to the start."""
+        """Bring the rows back to the start, and let the clients answer sensibly."""
         self.ear.crashes.clear()
+        self.counterpart.answer()
         if self.rows() != self.start:
             with self.database.writing() as connection:
                 for table in reversed(self.schema.metadata.sorted_tables):
@@ -204,7 +209,7 @@ class Bench:
         """Fail for a crash, and for an error that shows something of the inside or says nothing."""
         assert not self.ear.crashes, (request, *self.ear.crashes)
         if answer.is_error and answer.was_sent:
-            sent = [request.name, request.arguments, request.meta]
+            sent = [request.name, request.arguments, request.meta, self.counterpart.says()]
             shown = inside(answer.text, sent=sent, public=self.public)
             assert not shown, (shown, request, answer)
             assert answer.text.strip(), request
@@ -240,7 +245,9 @@ class Bench:
             with anyio.fail_after(HANGS_AFTER_S):
                 return await _answer(client, request)
         except MCPError as error:
-            return Answer(is_error=True, text=f"{error.error.message} {json.dumps(error.error.data)}")
+            return Answer(
+                is_error=True, text=f"{error.error.message} {json.dumps(error.error.data, ensure_ascii=False)}"
+            )
         except UnicodeEncodeError:
             # The SDK's client will not write half a character: such a request never leaves a real one.
             assert request.has_half_a_character

@@ -2,13 +2,16 @@
 
 import builtins
 import inspect
+import json
 import re
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import MetaData
 
@@ -20,7 +23,7 @@ SHORTEST_ECHO = 4
 
 _GENERAL = (
     r"Traceback|\bFile \"|\bline \d+, in\b|\[Errno|<class '|object at 0x|site-packages|\.venv|\.py\b|During handling",
-    r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit)\b",
+    r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit)\b|\b[A-Z]\w+\([\w'\"]",
     r"\b(?:servers|mcp|mcp_types|pydantic|pydantic_core|sqlalchemy|anyio|agent|prompts|asyncio|tests)\.[a-z_]\w*",
     r"(?i)\b(?:sqlite\w*|sqlalche\w*|psycopg\w*|postgres\w*|pydantic\w*)\b",
     r"\b(?:SELECT|INSERT INTO|UPDATE \w+ SET|DELETE FROM|CREATE TABLE|DROP TABLE|PRAGMA|ROLLBACK|BEGIN IMMEDIATE)\b",
@@ -58,19 +61,24 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _without_echoes(text: str, sent: Iterable[str]) -> str:
-    """Return the text without what the caller has sent, whole or cut short, plainly or as Python quotes it."""
-    forms = {form for one in sent for form in (one, one.strip(), repr(one)[1:-1], " ".join(one.split()))}
-    for form in sorted(forms, key=len, reverse=True):
+    """Return the text without what the caller has sent, whole or cut short, in whatever form it may be said again."""
+    for form in sorted({form for one in sent for form in _forms(one)}, key=len, reverse=True):
         start = form[:SHORTEST_ECHO]
         at = text.find(start) if len(start) == SHORTEST_ECHO else -1
         while at >= 0:
-            rest = text[at : at + len(form)]
-            length = next(
-                (place for place, pair in enumerate(zip(rest, form, strict=False)) if pair[0] != pair[1]), len(rest)
-            )
-            text = f"{text[:at]}…{text[at + length :]}"
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(text[at : at + len(form)], form, strict=False))
+            text = f"{text[:at]}…{text[at + sum(1 for _ in same) :]}"
             at = text.find(start, at + 1)
     return text
+
+
+def _forms(one: str) -> Iterator[str]:
+    """Yield a text as it is, as the last part of an address, decoded, and each of them as Python and JSON quote it."""
+    for part in {one, one.partition("://")[2]}:
+        for plain in {part, part.strip(), " ".join(part.split()), unquote(part), unquote(part).strip()}:
+            yield plain
+            yield repr(plain)[1:-1]
+            yield json.dumps(plain, ensure_ascii=False)[1:-1]
 
 
 @cache

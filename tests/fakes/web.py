@@ -81,6 +81,11 @@ async def again(
         )
 
 
+def last_call(sent: list[httpx2.Request]) -> httpx2.Request:
+    """Return the last of these requests that calls a tool; a client may ask for the tools' schemas after it."""
+    return [request for request in sent if b'"tools/call"' in request.content][-1]
+
+
 def message_of(response: httpx2.Response) -> dict[str, Any]:
     """Return the JSON-RPC response that a whole HTTP response holds, as JSON or as the last of its events."""
     if response.headers["content-type"].startswith("application/json"):

@@ -1,22 +1,17 @@
 """The public MCP conformance suite against `support-agent serve ticketing --http`: what needs no tools of its own."""
 
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.compatibility import Record
 from tests.outside import node, suite
+from tests.outside.conftest import Served
 from tests.outside.node import Programs
 from tests.outside.relay import with_token
 
 pytestmark = pytest.mark.outside
 
-PROGRAM = Path(sys.executable).with_name("support-agent")
-TOKEN = "a-token-of-the-tests-that-is-long-enough-for-anyone"
 BOTH = ("2025-11-25", "2026-07-28")
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
@@ -46,35 +41,13 @@ NEEDS_ITS_TOOLS = {
 """Checks of scenarios above that can only pass on a server with a tool of the suite's own, and by what to know them."""
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the ticketing server over HTTP, as the command line serves it."""
-    home = tmp_path_factory.mktemp("served")
-    environment = {"SUPPORT_AGENT_HOME": str(home), "SUPPORT_AGENT_SERVER_TOKEN": TOKEN, "HOME": str(home)}
-    with subprocess.Popen(
-        [PROGRAM, "serve", "ticketing", "--http", "0"],
-        cwd=home,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        assert process.stderr is not None
-        found = next(filter(None, (re.search(r"http://\S+/mcp", line) for line in process.stderr)), None)
-        assert found is not None, "the server ended before it served"
-        yield found[0]
-        process.terminate()
-        assert "Traceback" not in process.stderr.read()
-
-
 @pytest.mark.parametrize(
     ("scenario", "version"), [(name, version) for name, versions in SCENARIOS.items() for version in versions]
 )
 async def test_a_scenario_passes(
-    programs: Programs, served: str, tmp_path: Path, scenario: str, version: str, compatibility: Record
+    programs: Programs, served: Served, tmp_path: Path, scenario: str, version: str, compatibility: Record
 ):
-    async with with_token(served, TOKEN) as url:
+    async with with_token(served.url, served.token) as url:
         ran = await suite.run(programs, tmp_path, "server", scenario, version, "--url", url)
     assert ran.checks, ran.said
     excused = {check: why for check, why in ran.not_passed.items() if NEEDS_ITS_TOOLS.get(check, "?") in why}

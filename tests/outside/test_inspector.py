@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.compatibility import Record
 from tests.conftest import CleanEnv
+from tests.outside.conftest import Served
 from tests.outside.node import Programs, version
 
 pytestmark = pytest.mark.outside
@@ -53,14 +54,13 @@ class Inspector:
     environment: Mapping[str, str]
     server: str
     era: str
+    over_http: Served | None = None
 
     def __call__(self, method: str, *options: str) -> Inspected:
         """Connect, make one request, disconnect."""
-        home = f"SUPPORT_AGENT_HOME={self.environment['SUPPORT_AGENT_HOME']}"
-        served = [str(PROGRAM), "serve", self.server, "-e", home]
         how = ["--protocol-era", self.era, "--format=json", "--method", method]
         ran = subprocess.run(
-            [*self.command, "--cli", *served, *how, *options],
+            [*self.command, "--cli", *self._target(), *how, *options],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -71,12 +71,20 @@ class Inspector:
         assert "Traceback" not in ran.stderr
         return Inspected(code=ran.returncode, out=ran.stdout, err=ran.stderr)
 
+    def _target(self) -> list[str]:
+        if self.over_http is None:
+            home = f"SUPPORT_AGENT_HOME={self.environment['SUPPORT_AGENT_HOME']}"
+            return [str(PROGRAM), "serve", self.server, "-e", home]
+        key = ["--header", f"Authorization: Bearer {self.over_http.token}"] if self.over_http.token else []
+        return ["--transport", "http", "--server-url", self.over_http.url, "--stored-auth-only", *key]
+
     def call(self, tool: str, **arguments: Any) -> Inspected:
         return self("tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments))
 
     @property
     def row(self) -> list[str]:
-        return [f"Inspector {version('inspector')} → serve {self.server}", "stdio", ERAS[self.era]]
+        transport = "stdio" if self.over_http is None else "http"
+        return [f"Inspector {version('inspector')} → serve {self.server}", transport, ERAS[self.era]]
 
 
 Inspect = Callable[..., Inspector]
@@ -184,3 +192,15 @@ def test_what_needs_more_of_a_client_than_a_command_line_has_says_so(inspect: In
     refused = inspect("ticketing").call(tool, ticket_id="43")
     assert refused.code == TOOL_FAILED
     assert refused.text.startswith(sentence)
+
+
+def test_over_http_it_is_served_with_the_token_and_not_without(inspect: Inspect, served: Served, compatibility: Record):
+    inspector = replace(inspect("ticketing"), over_http=served)
+    tools = inspector("tools/list").result["tools"]
+    queue = inspector.call("list_tickets", status=["new"], limit=3).result["structuredContent"]
+    assert len(queue["tickets"]) == 3
+    stranger = replace(inspector, over_http=replace(served, token=""))("tools/list")
+    assert stranger.code != 0
+    assert stranger.out == ""
+    assert "401" in stranger.err or "auth" in stranger.err.lower()
+    compatibility("Outside programs", inspector.row, {"tools": f"{len(tools)} listed, called; without token refused"})

@@ -207,7 +207,7 @@ def own_postgres() -> Iterator[tuple[Postgres, str]]:
         yield server, server.tcp_url(name)
 
 
-async def test_a_server_outlives_restarts_of_postgresql(home: Path, postgres: Postgres):
+async def test_a_server_outlives_restarts_of_postgresql(home: Path):
     with own_postgres() as (server, url), (home / "log").open("w") as log:
         with anyio.fail_after(TIMEOUT_S):
             async with client("ticketing", url, home, log) as desk:
@@ -220,7 +220,7 @@ async def test_a_server_outlives_restarts_of_postgresql(home: Path, postgres: Po
     assert PASSWORD not in (home / "log").read_text()
 
 
-async def test_calls_during_a_restart_wait_for_its_end_and_act_once(home: Path, postgres: Postgres):
+async def test_calls_during_a_restart_wait_for_its_end_and_act_once(home: Path):
     versions: list[int] = []
     with own_postgres() as (server, url), anyio.fail_after(TIMEOUT_S):
         async with client("ticketing", url, home) as desk:
@@ -238,7 +238,7 @@ async def test_calls_during_a_restart_wait_for_its_end_and_act_once(home: Path, 
     assert sorted(int(message["body"]) for message in record["messages"][1:]) == list(range(40))
 
 
-async def test_while_postgresql_is_away_a_call_fails_without_telling_its_inside(home: Path, postgres: Postgres):
+async def test_while_postgresql_is_away_a_call_fails_without_telling_its_inside(home: Path):
     with own_postgres() as (server, url), (home / "log").open("w") as log, anyio.fail_after(TIMEOUT_S):
         async with client("ticketing", url, home, log) as desk:
             await anyio.to_thread.run_sync(server.control, "stop", "-m", "fast")

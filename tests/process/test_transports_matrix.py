@@ -215,12 +215,12 @@ async def assert_updates_are_told(host: Host, server: str) -> None:
 async def test_a_server_of_the_sdk_works_over_every_transport(home: Path, compatibility: Record, kind: str):
     version = "2025-11-25" if kind == "sse" else MODERN
     notes = Notes()
-    with listening() as (port, start), anyio.fail_after(60):
+    with listening() as port, anyio.fail_after(60):
         transport = echo()
         if kind != "stdio":
-            start(["-P", str(FAKES / "echo_server.py"), kind])
+            port.start(["-P", str(FAKES / "echo_server.py"), kind])
             path = {"http": "/mcp", "sse": "/sse"}[kind]
-            transport = HttpTransport.model_validate({"type": kind, "url": f"http://127.0.0.1:{port}{path}"})
+            transport = HttpTransport.model_validate({"type": kind, "url": f"http://127.0.0.1:{port.number}{path}"})
         async with Host(settings_for(home, {"echo": transport}), notes) as host:
             assert host.servers["echo"].protocol_version == version
             assert said(await call(host, "echo", server="echo", arguments={"text": "hé"})) == "hé"

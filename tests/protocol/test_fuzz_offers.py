@@ -11,7 +11,7 @@ from mcp_types import CreateMessageResult, ElicitResult, ErrorData, ImageContent
 from pydantic import FileUrl
 
 from servers.calls import KEY, VOID
-from tests.fakes.fuzz import ANY_JSON, KNOWN, TEXT, admitted, broken, uris
+from tests.fakes.fuzz import ANY_JSON, KNOWN, TEXT, admitted, broken, uris, width
 from tests.fakes.fuzz_bench import BENCHES, VIAS, Bench, Request, serving
 
 META: SearchStrategy[dict[str, Any]] = st.one_of(
@@ -59,9 +59,10 @@ def calls(name: str, arguments: SearchStrategy[dict[str, Any]]) -> SearchStrateg
     return st.builds(Request, method=st.just("tool"), name=st.just(name), arguments=arguments, meta=META)
 
 
-def ask_and_look_after(bench: Bench, request: Request, via: Any) -> None:
+def ask_and_look_after(bench: Bench, request: Request, via: Any, **asked_back: Any) -> None:
     """Ask, and see that an error and a read have changed nothing."""
     bench.reset()
+    bench.counterpart.answer(**asked_back)
     answer = bench.ask(request, via)
     rows = bench.check()
     tool = bench.tools.get(request.name)
@@ -74,11 +75,10 @@ def ask_and_look_after(bench: Bench, request: Request, via: Any) -> None:
 def test_a_tool_answers_whatever_its_schema_admits_and_whatever_it_is_answered(bench: Bench):
     for name, tool in bench.tools.items():
 
-        @bench.budget(30)
+        @bench.budget(15 + 4 * width(tool.input_schema))
         @given(request=calls(name, admitted(tool.input_schema)), sample=SAMPLES, form=FORMS, roots=ROOTS, via=VIA)
         def answers(request: Request, sample: Any, form: Any, roots: Any, via: Any) -> None:
-            bench.counterpart.answer(sample=sample, form=form, roots=roots)
-            ask_and_look_after(bench, request, via)
+            ask_and_look_after(bench, request, via, sample=sample, form=form, roots=roots)
 
         answers()
 
@@ -86,7 +86,7 @@ def test_a_tool_answers_whatever_its_schema_admits_and_whatever_it_is_answered(b
 def test_a_tool_answers_whatever_its_schema_does_not_admit(bench: Bench):
     for name, tool in bench.tools.items():
 
-        @bench.budget(20)
+        @bench.budget(15 + 2 * width(tool.input_schema))
         @given(request=calls(name, broken(tool.input_schema)), via=VIA)
         def answers(request: Request, via: Any) -> None:
             ask_and_look_after(bench, request, via)
@@ -104,7 +104,7 @@ def test_any_name_may_be_asked_for_as_a_tool_or_a_prompt(bench: Bench):
 
 
 def test_any_address_may_be_read(bench: Bench):
-    @bench.budget(120)
+    @bench.budget(200)
     @given(uri=uris(bench.templates()), via=VIA)
     def answers(uri: str, via: Any) -> None:
         ask_and_look_after(bench, Request(method="resource", name=uri), via)

@@ -10,9 +10,10 @@ from sqlalchemy import text as sql
 
 from servers.customers.tables import SCHEMA as CUSTOMERS
 from servers.database import Schema, Unusable, Upgraded, open_database, upgrade_database
+from servers.effects import perform
 from servers.ticketing.tables import SCHEMA as TICKETING
 from tests.databases import NewDatabase
-from tests.fakes.things import FIRST, SCHEMA, add_colour, behind, fill, metadata, names
+from tests.fakes.things import FIRST, SCHEMA, add, add_colour, behind, call, fill, keys, metadata, names
 from tests.postgres import Postgres
 
 
@@ -158,6 +159,30 @@ def test_an_upgrade_without_the_right_to_make_tables_says_so(postgres: Postgres)
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     with pytest.raises(Unusable, match="permission denied for schema public"):
         upgrade_database(postgres.url(name).replace("helpdesk@", "reader@"), SCHEMA)
+    postgres.drop(name)
+
+
+def test_who_serves_needs_no_right_to_make_tables_and_both_may_use_a_schema_of_their_own(postgres: Postgres):
+    name = postgres.create()
+    url = f"{postgres.url(name)}&options=-c%20search_path%3Ddesk"
+    with postgres.connected(name) as connection:
+        connection.exec_driver_sql("CREATE SCHEMA desk")
+        upgrade_database(url, SCHEMA)
+        for statement in (
+            "DROP ROLE IF EXISTS clerk",
+            "CREATE ROLE clerk LOGIN",
+            "GRANT USAGE ON SCHEMA desk TO clerk",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA desk TO clerk",
+            "GRANT USAGE ON ALL SEQUENCES IN SCHEMA desk TO clerk",
+        ):
+            connection.exec_driver_sql(statement)
+    database = open_database(url.replace("helpdesk@", "clerk@"), SCHEMA)
+    perform(database, keys, call(), add("a"))
+    assert names(database) == ["a"]
+    database.close()
+    assert behind(postgres.url(name), "SELECT name FROM desk.things") == [("a",)]
+    with pytest.raises(Unusable, match="has no tables for things yet"):
+        open_database(postgres.url(name), SCHEMA)
     postgres.drop(name)
 
 

@@ -1,0 +1,109 @@
+"""Servers over HTTP that are restarted, or forget the session, between two calls: reconnected, and not for ever."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from agent.errors import CallUncertain, ServerLost
+from agent.host import Host
+from agent.settings import HttpTransport
+from tests.fakes.eras import MODERN, PATHS, Port, listening, said, spoken
+from tests.fakes.hosting import FAKES, Notes, call, numbers, settings_for
+
+EACH = pytest.mark.parametrize(("version", "kind"), [row for row in spoken() if row[1] != "stdio"])
+
+
+@dataclass(kw_only=True)
+class Far:
+    """A server of one version that can be ended and started again at the same address."""
+
+    transport: HttpTransport
+    port: Port
+    command: Sequence[str]
+
+    def restart(self) -> None:
+        self.port.kill()
+        self.port.start(self.command, "--fd")
+
+
+@contextmanager
+def far(version: str, kind: str, folder: Path) -> Iterator[Far]:
+    command = ["-I", "-S", str(FAKES / "era_server.py"), version, "--transport", kind, "--folder", str(folder)]
+    with listening() as port:
+        port.start(command, "--fd")
+        url = f"http://127.0.0.1:{port.number}{PATHS[kind]}"
+        transport = HttpTransport.model_validate({"type": kind, "url": url, "headers": {"X-Team": "desk-7"}})
+        yield Far(transport=transport, port=port, command=command)
+
+
+@asynccontextmanager
+async def connected(home: Path, transport: HttpTransport, **server: Any) -> AsyncIterator[tuple[Host, Notes]]:
+    notes = Notes()
+    with anyio.fail_after(60):
+        async with Host(settings_for(home, {"far": transport}, **server), notes) as host:
+            yield host, notes
+
+
+async def echo(host: Host, text: str, **rest: Any) -> Any:
+    return said(await call(host, "echo", server="far", arguments={"text": text}, **rest))
+
+
+def keys(folder: Path) -> list[str | None]:
+    calls = [frame["params"] for frame in numbers(folder, "frames") if frame.get("method") == "tools/call"]
+    return [params.get("_meta", {}).get("support-agent/idempotency-key") for params in calls]
+
+
+@EACH
+async def test_a_server_that_was_restarted_between_two_calls_is_used_again(
+    home: Path, tmp_path: Path, version: str, kind: str
+):
+    with far(version, kind, tmp_path) as server:
+        async with connected(home, server.transport) as (host, notes):
+            assert await echo(host, "one", key="k1") == "one"
+            server.restart()
+            if kind == "sse":  # a stream that is about to break may still take a call: that one would be uncertain
+                await notes.wait_for("far has closed the connection.")
+            # Not even repeatable: it has certainly not been made on the connection that was gone.
+            assert await echo(host, "two", key="k2") == "two"
+            assert host.servers["far"].protocol_version == version
+    assert keys(tmp_path) == ["k1", "k2"] or keys(tmp_path) == ["k1", "k2", "k2"]
+    assert set(numbers(tmp_path, "teams")) == {"desk-7"}
+    assert len(notes.about("is connected again")) == (0 if version == MODERN else 1)
+
+
+@pytest.mark.parametrize(("version", "kind"), [row for row in spoken() if row[1] != "stdio" and row[0] != MODERN])
+async def test_a_session_that_the_server_has_forgotten_is_begun_anew(
+    home: Path, tmp_path: Path, version: str, kind: str
+):
+    with far(version, kind, tmp_path) as server:
+        async with connected(home, server.transport, restarts=2) as (host, notes):
+            for number in range(2):
+                assert said(await call(host, "forget", server="far", key=f"forget-{number}")) == "forgotten"
+                assert await echo(host, "still here", key=f"echo-{number}") == "still here"
+            await call(host, "forget", server="far")
+            with pytest.raises(ServerLost, match="was connected again 2 times already; it is not connected again"):
+                await echo(host, "once too often")
+    assert [method for method in methods(tmp_path) if method == "initialize"] == ["initialize"] * 3
+    # The call that met no session is made again, with its key.
+    assert keys(tmp_path)[:5] == ["forget-0", "echo-0", "echo-0", "forget-1", "echo-1"]
+    assert [notice.partition(" (")[0] for notice in notes.about("is connected again")] == ["far is connected again"] * 2
+
+
+def methods(folder: Path) -> list[str]:
+    return [frame.get("method", "") for frame in numbers(folder, "frames")]
+
+
+@EACH
+async def test_a_server_that_stays_away_is_lost_with_what_to_check(home: Path, tmp_path: Path, version: str, kind: str):
+    with far(version, kind, tmp_path) as server:
+        async with connected(home, server.transport, restarts=1, call_timeout_s=5) as (host, _):
+            assert await echo(host, "one") == "one"
+            server.port.kill()
+            server.port.refuse()
+            with pytest.raises((ServerLost, CallUncertain), match=r"nothing answers at|breaks off the connection"):
+                await echo(host, "two", key="k", is_repeatable=True)
