@@ -129,7 +129,7 @@ def _capabilities(server: ConnectedServer) -> JsonObject:
 
 
 def _in_words(capabilities: Mapping[str, JsonObject]) -> Iterator[str]:
-    for name, details in capabilities.items():
+    for name, details in sorted(capabilities.items()):
         granted = [key for key, value in details.items() if value is not False]
         yield f"{name} ({', '.join(granted)})" if granted else name
 

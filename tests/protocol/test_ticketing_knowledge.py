@@ -106,11 +106,16 @@ async def test_a_root_inside_the_folder_opens_only_that_part(desk: TicketDesk, e
         assert "About your password." in await read(client, "kb://public%20pages%2Ffaq")
 
 
-async def test_roots_elsewhere_or_none_at_all_open_nothing(desk: TicketDesk, era: str, tmp_path: Path):
+async def test_a_client_that_lists_no_roots_sets_no_bound(desk: TicketDesk, era: str):
+    async with Client(desk.server, mode=era, list_roots_callback=Roots()) as client:
+        assert "kb://login" in await found(client, "password")
+
+
+async def test_roots_elsewhere_open_nothing(desk: TicketDesk, era: str, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "secret.md").write_text("# Secret\n\npassword\n", encoding="utf-8")
-    for roots in (Roots(elsewhere), Roots(), Roots("file://elsewhere.example.com/"), Roots(desk.folder / "login.md")):
+    for roots in (Roots(elsewhere), Roots("file://elsewhere.example.com/"), Roots(desk.folder / "login.md")):
         async with Client(desk.server, mode=era, list_roots_callback=roots) as client:
             result = await call(client, "search_knowledge_base", query="password")
             if roots.uris[:1] == [(desk.folder / "login.md").as_uri()]:
