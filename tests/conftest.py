@@ -1,6 +1,7 @@
 """What every test stands on: asyncio, a home of its own, and no way to a real model."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from tests import guard
 
 guard.install()
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and children would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.compatibility", "tests.databases"]
 
