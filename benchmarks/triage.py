@@ -7,6 +7,7 @@ last outcome. Ideal are 320 tickets x 3 s / 32 = 30 s: nothing but the model's t
 
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -43,13 +44,14 @@ def main() -> None:
         helpdesk = place.folder / "helpdesk"
         _make_helpdesk(place)
         place.home.rename(helpdesk)
-        seconds: list[float] = []
+        rounds: list[tuple[float, float]] = []
         for _ in range(ROUNDS):
             place.restore(helpdesk)
-            seconds.append(_round(place))
-    took = Figures(name="first request to last outcome", unit="s", values=seconds)
-    ratios = Figures(name="… / ideal", unit="x", values=[took_s / IDEAL_S for took_s in seconds], digits=3)
-    conclude([took, ratios], [Limit(figures=ratios, most=MOST_TIMES_IDEAL)])
+            rounds.append(_round(place))
+    took = Figures(name="first request to last outcome", unit="s", values=[took_s for took_s, _ in rounds])
+    ratios = Figures(name="… / ideal", unit="x", values=[took_s / IDEAL_S for took_s, _ in rounds], digits=3)
+    cpu = Figures(name="host and servers, CPU", unit="s", values=[cpu_s for _, cpu_s in rounds])
+    conclude([took, ratios, cpu], [Limit(figures=ratios, most=MOST_TIMES_IDEAL)])
 
 
 def _make_helpdesk(place: Place) -> None:
@@ -90,14 +92,20 @@ def _ticket(number: int) -> dict[str, Any]:
     }
 
 
-def _round(place: Place) -> float:
-    """Return the seconds from the first request to the last outcome of one pass over the queue."""
+def _round(place: Place) -> tuple[float, float]:
+    """Return the seconds from the first request to the last outcome of one pass, and the CPU seconds of all of it."""
+    used_before_s = _cpu_of_children_s()
     with MessagesApi(by_turn(REPLIES), reply_after_s=REPLY_S) as api:
         outcomes = list(_outcomes(place, api.url))
         began = api.requests[0].at
     if len(outcomes) != TICKETS or {outcome for outcome, _ in outcomes} != {"closed"}:
         sys.exit(f"Not all of the {TICKETS} tickets were closed: {outcomes}")
-    return outcomes[-1][1] - began
+    return outcomes[-1][1] - began, _cpu_of_children_s() - used_before_s
+
+
+def _cpu_of_children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of processes that have ended, their own children included
+    return used.ru_utime + used.ru_stime
 
 
 def _outcomes(place: Place, url: str) -> Iterator[tuple[str, float]]:

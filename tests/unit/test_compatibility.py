@@ -6,7 +6,6 @@ import pytest
 
 from tests.compatibility import Section, Tables
 
-
 PAGE = """# Page
 
 ## Programs
