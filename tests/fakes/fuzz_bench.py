@@ -373,15 +373,20 @@ def _answering(counterpart: Counterpart, name: str) -> Any:
 
 @contextmanager
 def _listening() -> Generator[Ear]:
-    root, ear = logging.getLogger(), Ear()
-    level = root.level
-    root.addHandler(ear)
-    root.setLevel(logging.INFO)
+    # A host of an earlier test has cut the SDK's logger off from the root, so both are listened to.
+    ear, loggers = Ear(), [logging.getLogger(), logging.getLogger("mcp")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(ear)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
     try:
         yield ear
     finally:
-        root.removeHandler(ear)
-        root.setLevel(level)
+        for logger, (level, propagates) in zip(loggers, before, strict=True):
+            logger.removeHandler(ear)
+            logger.setLevel(level)
+            logger.propagate = propagates
 
 
 def _properties(schema: Any) -> Iterator[str]:
