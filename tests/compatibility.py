@@ -95,6 +95,12 @@ SECTIONS: tuple[Section, ...] = (
         cells=("suite", "checks"),
         writers=("tests/outside/test_conformance_suite_server.py",),
     ),
+    Section(
+        title="Fuzzing",
+        key=("server", "database"),
+        cells=("tools", "resources and templates", "prompts", "completions", "sequences", "calls at once"),
+        writers=("tests/protocol/test_fuzz_offers.py", "tests/protocol/test_fuzz_sequences.py"),
+    ),
 )
 """Every table, in the order in which they stand in the document."""
 

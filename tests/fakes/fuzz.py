@@ -93,7 +93,11 @@ def _sealed(position: Any) -> str:
 
 
 _CURSORS = st.one_of(
-    st.tuples(INTEGERS, st.just("2026-11-02T09:42:00.000Z") | TEXT, INTEGERS | st.just(42)).map(_sealed),
+    st.tuples(
+        st.integers(-3, 0) | st.sampled_from(NUMBERS),
+        st.just("2026-11-02T09:42:00.000Z") | TEXT,
+        st.integers(42, 48) | st.sampled_from(NUMBERS),
+    ).map(_sealed),
     ANY_JSON.map(_sealed),
     st.sampled_from(["[" * 100_000, '"\\ud800"', "\ud800"]).map(_sealed),
 )
@@ -122,6 +126,13 @@ KNOWN: Mapping[str, SearchStrategy[Any]] = {
 """Values that mean something to a server, by the name of their argument; other names get what their schema admits."""
 
 
+def likely(name: str, others: SearchStrategy[Any] = TEXT) -> SearchStrategy[Any]:
+    """Return values for an argument of this name: two of three mean something, the rest are `others`."""
+    # Not `known | others`: one_of would spread its draws evenly over the many kinds of other values.
+    known = KNOWN.get(name, others)
+    return st.sampled_from([known, known, others]).flatmap(lambda drawn: drawn)
+
+
 # JSON Schema.
 
 _SAYS_NOTHING = {"title", "description", "default", "$defs", "examples", "deprecated"}
@@ -138,10 +149,8 @@ def admitted(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None, n
         UnknownSchema: the schema says more than this function understands.
     """
     root = schema if root is None else root
-    known = KNOWN.get(name)
     values = _admitted({word: value for word, value in schema.items() if word not in _SAYS_NOTHING}, root)
-    # Not `known | values`: one_of would spread its draws evenly over the many kinds of other values.
-    return values if known is None else st.sampled_from([known, known, values]).flatmap(lambda drawn: drawn)
+    return likely(name, values) if name in KNOWN else values
 
 
 def _admitted(words: dict[str, Any], root: Mapping[str, Any]) -> SearchStrategy[Any]:
@@ -259,7 +268,7 @@ def uris(draw: st.DrawFn, templates: list[str]) -> str:
     uri = template
     for part in template.split("{")[1:]:
         name = part.partition("}")[0]
-        value = draw(KNOWN.get(name, TEXT) | TEXT)
+        value = draw(likely(name))
         encoded = quote(value, safe="", errors="surrogatepass")
         doubled = quote(encoded, safe="")
         uri = uri.replace(f"{{{name}}}", draw(st.sampled_from([value, encoded, encoded, doubled])), 1)

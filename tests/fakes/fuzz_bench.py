@@ -163,9 +163,19 @@ class Bench:
             *(found.uri_template for found in self.portal.call(client.list_resource_templates).resource_templates),
         ]
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which row of docs/compatibility.md it has."""
+        return self.schema.component, {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[self.kind]
+
     def budget(self, examples: int, *, steps: int = 50) -> settings:
         """Return settings as `fuzz.budget`; the second kind of database gets half as many examples."""
         return budget(examples if self.kind == "sqlite" else examples // 2, steps=steps)
+
+    @property
+    def completes(self) -> bool:
+        """Whether it offers to complete arguments; it may be asked all the same."""
+        return self.clients[VIAS[0]].server_capabilities.completions is not None
 
     # What may be asked of it.
 

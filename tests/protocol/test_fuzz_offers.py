@@ -11,7 +11,8 @@ from mcp_types import CreateMessageResult, ElicitResult, ErrorData, ImageContent
 from pydantic import FileUrl
 
 from servers.calls import KEY, VOID
-from tests.fakes.fuzz import ANY_JSON, KNOWN, TEXT, admitted, broken, uris, width
+from tests.compatibility import EMPTY, Record
+from tests.fakes.fuzz import ANY_JSON, TEXT, admitted, broken, likely, uris, width
 from tests.fakes.fuzz_bench import BENCHES, VIAS, Bench, Request, serving
 
 META: SearchStrategy[dict[str, Any]] = st.one_of(
@@ -75,7 +76,7 @@ def ask_and_look_after(bench: Bench, request: Request, via: Any, **asked_back: A
 def test_a_tool_answers_whatever_its_schema_admits_and_whatever_it_is_answered(bench: Bench):
     for name, tool in bench.tools.items():
 
-        @bench.budget(15 + 4 * width(tool.input_schema))
+        @bench.budget(12 + 3 * width(tool.input_schema))
         @given(request=calls(name, admitted(tool.input_schema)), sample=SAMPLES, form=FORMS, roots=ROOTS, via=VIA)
         def answers(request: Request, sample: Any, form: Any, roots: Any, via: Any) -> None:
             ask_and_look_after(bench, request, via, sample=sample, form=form, roots=roots)
@@ -83,15 +84,16 @@ def test_a_tool_answers_whatever_its_schema_admits_and_whatever_it_is_answered(b
         answers()
 
 
-def test_a_tool_answers_whatever_its_schema_does_not_admit(bench: Bench):
+def test_a_tool_answers_whatever_its_schema_does_not_admit(bench: Bench, compatibility: Record):
     for name, tool in bench.tools.items():
 
-        @bench.budget(15 + 2 * width(tool.input_schema))
+        @bench.budget(10 + 2 * width(tool.input_schema))
         @given(request=calls(name, broken(tool.input_schema)), via=VIA)
         def answers(request: Request, via: Any) -> None:
             ask_and_look_after(bench, request, via)
 
         answers()
+    compatibility("Fuzzing", bench.place, {"tools": f"all {len(bench.tools)} hold"})
 
 
 def test_any_name_may_be_asked_for_as_a_tool_or_a_prompt(bench: Bench):
@@ -103,19 +105,20 @@ def test_any_name_may_be_asked_for_as_a_tool_or_a_prompt(bench: Bench):
     answers()
 
 
-def test_any_address_may_be_read(bench: Bench):
+def test_any_address_may_be_read(bench: Bench, compatibility: Record):
     @bench.budget(200)
     @given(uri=uris(bench.templates()), via=VIA)
     def answers(uri: str, via: Any) -> None:
         ask_and_look_after(bench, Request(method="resource", name=uri), via)
 
     answers()
+    compatibility("Fuzzing", bench.place, {"resources and templates": f"all {len(bench.templates())} hold"})
 
 
-def test_a_prompt_answers_whatever_it_is_given(bench: Bench):
+def test_a_prompt_answers_whatever_it_is_given(bench: Bench, compatibility: Record):
     for prompt in bench.prompts():
-        named = {argument.name: KNOWN.get(argument.name, TEXT) | TEXT for argument in prompt.arguments or ()}
-        arguments = st.fixed_dictionaries({}, optional=named) | st.dictionaries(st.sampled_from([*named]) | TEXT, TEXT)
+        named = {argument.name: likely(argument.name) for argument in prompt.arguments or ()}
+        arguments = st.fixed_dictionaries(named) | st.dictionaries(st.sampled_from([*named]) | TEXT, TEXT, max_size=3)
         requests = st.builds(Request, method=st.just("prompt"), name=st.just(prompt.name), arguments=arguments)
 
         @bench.budget(60)
@@ -124,9 +127,11 @@ def test_a_prompt_answers_whatever_it_is_given(bench: Bench):
             ask_and_look_after(bench, request, via)
 
         answers()
+    found = f"all {len(bench.prompts())} hold" if bench.prompts() else EMPTY
+    compatibility("Fuzzing", bench.place, {"prompts": found})
 
 
-def test_anything_may_be_completed(bench: Bench):
+def test_anything_may_be_completed(bench: Bench, compatibility: Record):
     names = [argument.name for prompt in bench.prompts() for argument in prompt.arguments or ()]
     offered = [*bench.templates(), *(prompt.name for prompt in bench.prompts())]
 
@@ -142,3 +147,4 @@ def test_anything_may_be_completed(bench: Bench):
         ask_and_look_after(bench, request, via)
 
     answers()
+    compatibility("Fuzzing", bench.place, {"completions": "hold" if bench.completes else EMPTY})
