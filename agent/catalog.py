@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -19,6 +20,7 @@ from agent.documents import without_surrogates
 from agent.errors import ConfigurationError
 from agent.records import CONFINING, Case, Effect, JsonObject
 from agent.settings import ResourceSettings, Settings, ToolSettings
+from agent.unseen import without_unseen
 
 READ_RESOURCE = "read_resource"
 """The host's own tool; it holds no `__`, so no server's tool can take its name."""
@@ -28,6 +30,9 @@ _VALID_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_NAME}}}")
 _VALID_ARGUMENT = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _LONGEST_PROBLEM = 200
 _DIGESTED = re.compile(r"_[0-9a-f]{8}")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+_WORDS = frozenset({"description", "title", "$comment"})
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
 
 
@@ -154,22 +159,31 @@ class Catalog:
 
 
 def build_catalog(
-    tools: Mapping[str, Iterable[Tool]], templates: Mapping[str, Iterable[ResourceTemplate]], settings: Settings
+    tools: Mapping[str, Iterable[Tool]],
+    templates: Mapping[str, Iterable[ResourceTemplate]],
+    settings: Settings,
+    *,
+    left_out: Mapping[str, str] = NOTHING,
 ) -> Catalog:
     """Return the catalog of what these servers (by name) offer, as the configuration lets the model see it.
+
+    `left_out` are tools that must not be used, by `server.tool`, and why.
 
     Raises:
         ConfigurationError: a binding names an argument that its tool does not have.
     """
     discovered = [(server, tool) for server in sorted(tools) for tool in tools[server]]
     names = _offered_names([(server, tool.name) for server, tool in discovered])
-    offered = [_offer(server, tool, names[server, tool.name], settings) for server, tool in discovered]
+    offered = [
+        _offer(server, tool, names[server, tool.name], settings, left_out.get(f"{server}.{tool.name}"))
+        for server, tool in discovered
+    ]
     readable = [
         ReadableTemplate(
             server=server,
             template=template.uri_template,
             settings=settings.resources[template.uri_template],
-            description=template.description or "",
+            description=without_unseen(template.description or ""),
         )
         for server in sorted(templates)
         for template in templates[server]
@@ -178,9 +192,22 @@ def build_catalog(
     return Catalog(tools=tuple(sorted(offered, key=lambda tool: tool.offered_as)), readable=tuple(readable))
 
 
-def _offer(server: str, tool: Tool, offered_as: str, settings: Settings) -> OfferedTool:
+def build_recorded(recorded: Mapping[str, JsonObject], settings: Settings) -> Catalog:
+    """Return the catalog of what servers offered when a run began: each one's tools and templates, as recorded.
+
+    Raises:
+        ConfigurationError: a binding names an argument that its tool did not have then.
+    """
+    return build_catalog(
+        {name: [Tool.model_validate(tool) for tool in server["tools"]] for name, server in recorded.items()},
+        {name: [ResourceTemplate.model_validate(t) for t in server["templates"]] for name, server in recorded.items()},
+        settings,
+    )
+
+
+def _offer(server: str, tool: Tool, offered_as: str, settings: Settings, because: str | None) -> OfferedTool:
     configured = settings.tools.get(f"{server}.{tool.name}", ToolSettings(effect=Effect.UNNAMED))
-    problem = _problem(tool)
+    problem = because or _problem(tool)
     properties: JsonObject = {} if problem else tool.input_schema.get("properties", {})
     unknown = sorted(set(configured.bind) - set(properties))
     if unknown and problem is None:
@@ -188,12 +215,13 @@ def _offer(server: str, tool: Tool, offered_as: str, settings: Settings) -> Offe
             f'[tools."{server}.{tool.name}"] binds {", ".join(unknown)}, but the tool takes only: '
             f"{', '.join(sorted(properties)) or 'nothing'}."
         )
-    shown, note = _shown(tool.input_schema if problem is None else {"type": "object"}, set(configured.bind))
+    described = _legible(tool.input_schema) if problem is None else {"type": "object"}
+    shown, note = _shown(described, set(configured.bind))
     return OfferedTool(
         server=server,
         name=tool.name,
         offered_as=offered_as,
-        description="\n\n".join(filter(None, [tool.description or tool.title or tool.name, note])),
+        description="\n\n".join(filter(None, [without_unseen(tool.description or tool.title or tool.name), note])),
         effect=_tightened(configured.effect, tool.annotations),
         input_schema=shown,
         full_schema=tool.input_schema,
@@ -229,6 +257,18 @@ def _tightened(effect: Effect, annotations: ToolAnnotations | None) -> Effect:
         return effect
     is_warned_of = annotations.destructive_hint or (effect is Effect.READ and annotations.read_only_hint is False)
     return Effect.UNNAMED if effect in {Effect.READ, Effect.WRITE} and is_warned_of else effect
+
+
+def _legible(schema: Any) -> Any:
+    """Return the schema with nothing unseen in what it says in words; its names and values stay as they are."""
+    if isinstance(schema, list):
+        return [_legible(part) for part in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: without_unseen(value) if key in _WORDS and isinstance(value, str) else _legible(value)
+        for key, value in cast("JsonObject", schema).items()
+    }
 
 
 def _shown(schema: JsonObject, bound: set[str]) -> tuple[JsonObject, str]:

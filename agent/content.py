@@ -20,6 +20,7 @@ from mcp_types import (
 )
 
 from agent.records import JsonObject
+from agent.unseen import without_unseen
 
 LARGEST_BINARY = 5_000_000
 """Characters of base64 in one result; the Messages API refuses larger images, and requests of several such results."""
@@ -52,7 +53,11 @@ def resource_content(result: ReadResourceResult, limit: int) -> list[JsonObject]
 
 
 def clip(blocks: Sequence[JsonObject], limit: int) -> list[JsonObject]:
-    """Return the blocks without blank texts, cut after `limit` characters with a note on how to ask for less."""
+    """Return the blocks without blank texts and unseen characters, cut after `limit` characters.
+
+    A note at the end then says how to ask for less.
+    """
+    blocks = [_text(without_unseen(block["text"])) if block["type"] == "text" else block for block in blocks]
     kept: list[JsonObject] = []
     total = sum(len(block["text"]) for block in blocks if block["type"] == "text")
     room, binary_room = limit, LARGEST_BINARY

@@ -2,23 +2,29 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from agent.documents import without_surrogates
 from agent.records import CallStatus, JsonObject, Reply, ToolCall, ToolResult
+
+NUDGE = (
+    "The ticket is not finished: it is neither closed, nor waiting for the customer, nor escalated. "
+    "Finish it now with one of your tools."
+)
+
+CUT_OFF = "Your reply was cut off at its token limit. Go on, more briefly."
 
 _SOUND_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _SOUND_ID = re.compile(r"(?!host-)[a-zA-Z0-9_-]{1,64}")  # `host-1`, … are the host's own calls
 _NOT_RUN = "Not run: the reply that asked for it was not complete."
 
 
-def answerable(content: Sequence[JsonObject], messages: Sequence[JsonObject], *, turn: int) -> list[JsonObject]:
+def answerable(content: Sequence[JsonObject], earlier: Container[str], *, turn: int) -> list[JsonObject]:
     """Return the reply with calls that can each be answered: ids that are sound, and used once in the conversation.
 
-    `messages` is the conversation before it; `turn` makes the new ids of this reply its own.
+    `earlier` are the ids of the calls before it; `turn` makes the new ids of this reply its own.
     """
-    earlier = {call.id for message in messages for call in _calls_of(message)}
     ids: dict[str, str] = {}
     kept: list[JsonObject] = []
     for block in without_surrogates(content):
@@ -32,6 +38,18 @@ def answerable(content: Sequence[JsonObject], messages: Sequence[JsonObject], *,
         ids[id_] = id_ if is_sound else f"renamed_{turn}_{len(ids) + 1}"
         kept.append(block | {"id": ids[id_]})
     return kept
+
+
+def hear(messages: list[JsonObject], content: Sequence[JsonObject]) -> None:
+    """Append a reply to the conversation as it will be sent back; after a paused reply, it is one turn with that."""
+    if messages[-1]["role"] == "assistant":
+        content = [*messages.pop()["content"], *content]
+    messages.append({"role": "assistant", "content": replayable(content)})
+
+
+def answered(calls: Sequence[ToolCall], results: Mapping[str, ToolResult]) -> JsonObject:
+    """Return the message that answers a reply's calls, in their order."""
+    return {"role": "user", "content": [tool_result(call.id, results[call.id]) for call in calls]}
 
 
 def replayable(content: Sequence[JsonObject]) -> list[JsonObject]:
@@ -54,10 +72,6 @@ def _is_json_object(value: Any) -> bool:
         return False
 
 
-def _calls_of(message: JsonObject) -> list[ToolCall]:
-    return Reply(content=message["content"], stop_reason="", model="").tool_calls
-
-
 def tool_result(tool_use_id: str, result: ToolResult) -> JsonObject:
     """Return the block that answers one call."""
     block: JsonObject = {"type": "tool_result", "tool_use_id": tool_use_id, "content": result.content}
@@ -66,6 +80,6 @@ def tool_result(tool_use_id: str, result: ToolResult) -> JsonObject:
 
 def unfinished(reply: Reply, text: str) -> JsonObject:
     """Return the message after a reply whose calls, if any, are not made; their results then say the text."""
-    told = ToolResult(content=[{"type": "text", "text": f"{_NOT_RUN} {text}"}], status=CallStatus.FAILED)
+    told = ToolResult.saying(CallStatus.FAILED, f"{_NOT_RUN} {text}")
     not_run = [tool_result(call.id, told) for call in reply.tool_calls]
     return {"role": "user", "content": not_run or [{"type": "text", "text": text}]}

@@ -1,5 +1,7 @@
 """Looking into JSON documents, and filling templates with what the host knows."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -35,6 +37,12 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, list | tuple):
         return [fill(value, values) for value in cast("list[Any]", template)]
     return template
+
+
+def digest(document: Any) -> str:
+    """Return a fingerprint of a JSON document, equal for equal JSON: SHA-256 in hexadecimal."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def without_surrogates(value: Any) -> Any:

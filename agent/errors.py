@@ -3,14 +3,19 @@
     SupportAgentError
     ├── UsageError                 exit 2: the command asks for something that is not there
     │   ├── TicketNotFound
-    │   └── TicketNotWorkable      closed, or assigned to a person
+    │   ├── TicketNotWorkable      closed, or assigned to a person
+    │   └── RunNotFound            or one that has ended, where an unfinished one is needed
+    ├── TicketTaken                exit 1: another process works it, or its customer's other ticket
+    ├── RunLost                    exit 1: another process has taken the run over
     └── InfrastructureError        exit 3: something must be mended first; the ticket is untouched by it
         ├── ConfigurationError     a file, a variable or an option; names file and line
         ├── ServerError            one MCP server, by name
         │   ├── ServerStartFailed
+        │   ├── ServerChanged      it is not the one that was approved
         │   ├── ServerLost         it has exited and was not, or could not be, started again
         │   ├── CallUncertain      the call left, and no one can say whether it took effect
         │   └── ServerProtocolError  it answers, but not with what was asked for
+        ├── JournalError           the record of runs cannot be read or written: nothing is done unrecorded
         └── ModelError             no reply can be had
             ├── ModelUnavailable   down, overloaded, unreachable, cut off: another day it works
             └── ModelRejected      a wrong key, an unknown model, a request the model refuses to read
@@ -39,6 +44,22 @@ class TicketNotWorkable(UsageError):  # noqa: N818 - reads as the sentence it is
     """The ticket exists, and the agent has no business with it."""
 
 
+class RunNotFound(UsageError):  # noqa: N818 - reads as the sentence it is
+    """The journal knows no such run, or it has ended where an unfinished one is needed."""
+
+
+class TicketTaken(SupportAgentError):  # noqa: N818 - reads as the sentence it is
+    """Another process works this ticket, or another ticket of the same customer; it names who."""
+
+    exit_code = 1
+
+
+class RunLost(SupportAgentError):  # noqa: N818 - reads as the sentence it is
+    """Another process has taken this run over: this one must do nothing more for it."""
+
+    exit_code = 1
+
+
 class InfrastructureError(SupportAgentError):
     """Something outside the run must be mended first; the ticket is left as it is."""
 
@@ -59,6 +80,10 @@ class ServerStartFailed(ServerError):  # noqa: N818 - reads as the sentence it i
     """The server could not be started; the message ends with the last lines of its stderr."""
 
 
+class ServerChanged(ServerError):  # noqa: N818 - reads as the sentence it is
+    """The server is not as it was approved; the message says what is other, and how a person approves it."""
+
+
 class ServerLost(ServerError):  # noqa: N818 - reads as the sentence it is
     """The server that owns this tool has exited and does not come back; the call was not made."""
 
@@ -69,6 +94,10 @@ class CallUncertain(ServerError):  # noqa: N818 - reads as the sentence it is
 
 class ServerProtocolError(ServerError):
     """The server answers, but not with what the configuration or the protocol promises."""
+
+
+class JournalError(InfrastructureError):
+    """The record of runs cannot be read or written; what was committed is as it was."""
 
 
 class ModelError(InfrastructureError):

@@ -1,29 +1,25 @@
-"""One tool call's way: bind → validate → read facts → decide → approve → record the attempt → call → record the result.
+"""One tool call's way: judge → ask a person → judge again → record the attempt → call → record the result.
 
 Every call of a run passes here, the model's and the host's own. What cannot pass comes back as a result.
 """
 
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from agent import policy
-from agent.binding import Bound, UnusableArguments, bind
-from agent.callbacks import Answers
+from agent.binding import UnusableArguments
+from agent.calling import Calls
 from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, ReadableTemplate
-from agent.content import resource_content, result_content
-from agent.documents import at
-from agent.errors import CallUncertain, ServerLost, ServerProtocolError
-from agent.facts import read_facts
-from agent.host import Host
+from agent.errors import ServerLost
+from agent.judging import Judge, Judged
 from agent.ledger import Ledger
-from agent.protocols import Approver, Observer, Recorder
+from agent.protocols import Approver, Recorder, SpentMeanwhile
+from agent.recall import Past
 from agent.records import (
+    Approval,
     CallStatus,
     Case,
-    Decision,
+    Effect,
     EffectReport,
     EntryKind,
     JsonObject,
@@ -33,10 +29,15 @@ from agent.records import (
     ToolResult,
     Verdict,
 )
-from agent.settings import Settings, ToolReference
 
 _LONGEST_SHOWN = 200  # characters of a name that no tool has
 _LONGEST_REASON = 500  # characters of what a failed call's server said
+
+_MOST_QUESTIONS = 2
+"""A call is asked about once more when its facts have changed since the first question; then it is refused."""
+
+_MOST_ATTEMPTS = 10
+"""A payment is judged anew when another run has paid since it was; each time, one of them has got on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,23 +47,29 @@ class _Admitted:
     call: ToolCall
     tool: OfferedTool
     arguments: JsonObject
-    decision: Decision
+    reasons: tuple[str, ...]  # the sentences of the rules that decided
+    key: str
+    stripped: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """What the model is told about arguments that were not listened to."""
+        return f" ({', '.join(self.stripped)}: set by the host; yours was ignored.)" if self.stripped else ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Lets the calls of one run through, one decision each, and writes into the ledger what became of them."""
+    """Lets the calls of one run through, one at a time, and writes into the ledger what became of them."""
 
     case: Case
     catalog: Catalog
-    host: Host
-    settings: Settings
+    calls: Calls
+    judge: Judge
     mode: RunMode
     approver: Approver
-    answers: Answers
     recorder: Recorder
-    observer: Observer
     ledger: Ledger
+    past: Past = field(default_factory=Past)
 
     def is_read(self, call: ToolCall) -> bool:
         """Whether this call changes nothing, so that it may run beside others."""
@@ -78,6 +85,8 @@ class Gate:
         if call.name == READ_RESOURCE and self.catalog.readable:
             return await self._read_resource(call)
         tool = self.catalog.offered(call.name)
+        if tool is None and call.id in self.past.attempts:
+            return await self._gone(call)
         if tool is None:
             names = ", ".join(definition["name"] for definition in self.catalog.definitions)
             text = f"There is no tool {call.name[:_LONGEST_SHOWN]!r}. There are: {names}."
@@ -88,209 +97,236 @@ class Gate:
         """Make a call that the host itself wants, by the same way."""
         return await self._pass(call, tool, turn_seq=turn_seq, is_by_host=True)
 
-    def shows_ticket(self, call: ToolCall) -> bool:
-        """Whether this call gives the model the ticket, its record or its text, as it is now."""
-        tickets = self.settings.tickets
-        shown = (tickets.record, tickets.context)
-        if call.name == READ_RESOURCE:
-            located = self._located(call)
-            forms = {_form(reference) for reference in shown if isinstance(reference, str)}
-            return located is not None and _form(located[0].template) in forms
-        tool = self.catalog.offered(call.name)
-        return (
-            tool is not None
-            and tool.server == tickets.server
-            and any(isinstance(reference, ToolReference) and reference.tool == tool.name for reference in shown)
-        )
+    async def settle(self) -> dict[str, ToolResult]:
+        """Give every call that has no recorded result one, in the order of their attempts; by key, reads left out.
+
+        Raises:
+            ServerError: a call's fate cannot be had now; those before it are recorded.
+        """
+        settled: dict[str, ToolResult] = {}
+        for call_id, attempt in self.past.attempts.items():
+            tool = self.catalog.qualified(attempt["tool"])
+            call = ToolCall(id=call_id, name=attempt["tool"], arguments=attempt["arguments"])
+            result = await (self._gone(call) if tool is None else self._again(call, tool))
+            if attempt["effect"] != Effect.READ:
+                settled[attempt["key"]] = result
+        return settled
 
     async def _pass(self, call: ToolCall, tool: OfferedTool, *, turn_seq: int, is_by_host: bool) -> ToolResult:
-        try:
-            facts = await read_facts(
-                tool,
-                call.arguments,
-                catalog=self.catalog,
-                host=self.host,
-                value_of=lambda path: self._value(path, {}),
-                most_chars=self.settings.limits.argument_chars,
+        if call.id in self.past.attempts:
+            return await self._again(call, tool)
+        key = f"{self.recorder.run_id}/{turn_seq}/{call.id}"
+        for _ in range(_MOST_ATTEMPTS):
+            try:
+                judged = await self._judged(call, tool, is_by_host=is_by_host)
+            except UnusableArguments as unusable:
+                return await self._answer(call, tool.qualified, CallStatus.FAILED, str(unusable), tool=tool)
+            admitted = _Admitted(
+                call=call,
+                tool=tool,
+                arguments=judged.arguments,
+                reasons=judged.sentences,
+                key=key,
+                stripped=judged.stripped,
             )
-            bound = self._bind(tool, call.arguments, facts)
-        except UnusableArguments as unusable:
-            return await self._answer(call, tool.qualified, CallStatus.FAILED, str(unusable), tool=tool)
-        decision = await self._decide(call, tool, bound, facts, is_by_host=is_by_host)
-        admitted = _Admitted(call=call, tool=tool, arguments=bound.arguments, decision=decision)
-        refusal = await self._refusal(admitted)
-        if refusal is not None:
-            told = _told(CallStatus.DENIED, f"Denied: {' '.join(refusal)}")
-            return await self._finish(admitted, told, key=None, reasons=refusal)
-        note = f" ({', '.join(bound.stripped)}: set by the host; yours was ignored.)" if bound.stripped else ""
-        if self.mode is RunMode.DRY_RUN and not tool.is_read:
-            text = f"Recorded, not executed: this is a dry run. Go on as if it had been done.{note}"
-            return await self._finish(admitted, _told(CallStatus.PLANNED, text), key=None)
-        return await self._call(admitted, key=f"{self.recorder.run_id}/{turn_seq}/{call.id}", note=note)
+            if judged.decision.verdict is Verdict.DENY:
+                return await self._deny(admitted)
+            if self.mode is RunMode.DRY_RUN and not tool.is_read:
+                return await self._plan(admitted, judged)
+            if await self._attempt(admitted, judged):
+                return await self._call(admitted, is_again=False)
+        text = "Other runs are paying at this moment, so nobody can say what is left of the day's budget. Try again."
+        return await self._answer(call, tool.qualified, CallStatus.FAILED, text, tool=tool)
 
-    def _bind(self, tool: OfferedTool, arguments: Any, facts: Mapping[str, Any]) -> Bound:
-        def value_of(path: str) -> Any:
-            return self._value(path, facts)
+    async def _judged(self, call: ToolCall, tool: OfferedTool, *, is_by_host: bool) -> Judged:
+        """Return the verdict on this call once a person has been asked, where one must be; it is then never ASK.
 
-        return bind(tool, arguments, value_of, most_chars=self.settings.limits.argument_chars)
+        But in a dry run, which asks nobody: its plan says which of its calls would need a yes.
+        """
+        judged = await self.judge.judge(call, tool, is_by_host=is_by_host)
+        for _ in range(_MOST_QUESTIONS):
+            if judged.decision.verdict is not Verdict.ASK:
+                return judged
+            if self.mode is RunMode.DRY_RUN:
+                return judged.denied("A dry run asks nobody.") if tool.is_read else judged
+            approval = self._given(call, judged) or await self._ask(call, tool, judged)
+            if not approval.is_granted:
+                return judged.denied(f"It was not given: {approval.because}.")
+            # No permission yet: what was read before the question may be different after it.
+            judged = await self.judge.judge(call, tool, approved=judged.digest, is_by_host=is_by_host)
+        if judged.decision.verdict is Verdict.ASK:
+            return judged.denied("What it would do was different each time that it was asked about.")
+        return judged
 
-    def _value(self, path: str, facts: Mapping[str, Any]) -> Any:
-        owner, _, name = path.partition(".")
-        if owner == "facts":
-            return facts.get(name)
-        return self.ledger.versions.get(owner) if name == "version" else self.case.value(path)
-
-    async def _decide(
-        self, call: ToolCall, tool: OfferedTool, bound: Bound, facts: Mapping[str, Any], *, is_by_host: bool
-    ) -> Decision:
-        decision = policy.decide(
-            policy.Judged(
-                tool=tool.qualified,
-                effect=tool.effect,
-                is_confined=tool.is_confined,
-                is_public=tool.settings.public,
-                is_by_host=is_by_host,
-                arguments=bound.arguments,
-                facts=facts,
-                case=self.case,
-                writes=self.ledger.writes,
-                most_writes=self.settings.limits.writes,
-                has_ended=self.ledger.has_ended,
-            )
+    async def _again(self, call: ToolCall, tool: OfferedTool) -> ToolResult:
+        """Make a call once more whose result was never recorded: as it was made, under the same key."""
+        attempt, decided = self.past.attempts[call.id], self.past.decisions[call.id]
+        admitted = _Admitted(
+            call=call,
+            tool=tool,
+            arguments=attempt["arguments"],
+            reasons=tuple(reason["because"] for reason in decided["reasons"]),
+            key=attempt["key"],
+            stripped=tuple(decided["stripped"]),
         )
-        await self.recorder.append(
-            EntryKind.DECISION,
-            {
+        return await self._call(admitted, is_again=True)
+
+    async def _deny(self, admitted: _Admitted) -> ToolResult:
+        told = ToolResult.saying(CallStatus.DENIED, f"Denied: {' '.join(admitted.reasons)}")
+        return await self._finish(admitted, told, reasons=admitted.reasons)
+
+    async def _plan(self, admitted: _Admitted, judged: Judged) -> ToolResult:
+        self.ledger.pay(admitted.call.id, admitted.tool.effect, judged.facts)
+        text = f"Recorded, not executed: this is a dry run. Go on as if it had been done.{admitted.note}"
+        return await self._finish(admitted, ToolResult.saying(CallStatus.PLANNED, text))
+
+    def _given(self, call: ToolCall, judged: Judged) -> Approval | None:
+        """Return the answer that a person has given to exactly these arguments, before something came in between."""
+        body = self.past.approvals.get(call.id)
+        if body is None or body["digest"] != judged.digest:
+            return None
+        return Approval(is_granted=body["is_granted"], by=body["by"], because=body["because"])
+
+    async def _ask(self, call: ToolCall, tool: OfferedTool, judged: Judged) -> Approval:
+        proposal = Proposal(
+            case=self.case,
+            tool=tool.qualified,
+            effect=tool.effect,
+            arguments=judged.arguments,
+            decision=judged.decision,
+            facts=judged.facts,
+            changes=self.judge.changes(tool, judged.arguments),
+        )
+        began = time.monotonic()
+        async with self.ledger.waiting():
+            approval = await self.approver.approve(proposal)
+            body: JsonObject = {
                 "tool_use_id": call.id,
                 "tool": tool.qualified,
-                "effect": tool.effect.value,
-                "arguments": bound.arguments,
-                "verdict": decision.verdict.value,
-                "reasons": [{"rule": reason.rule, "because": reason.because} for reason in decision.reasons],
-                "stripped": list(bound.stripped),
-                "facts": dict(facts),
-            },
-        )
-        return decision
-
-    async def _refusal(self, admitted: _Admitted) -> tuple[str, ...] | None:
-        """Return why this call may not leave, in sentences, or None when it may."""
-        because = tuple(reason.because for reason in admitted.decision.reasons)
-        if admitted.decision.verdict is Verdict.DENY:
-            return because
-        # A dry run asks nobody: the plan says which of its calls would need a yes.
-        if admitted.decision.verdict is Verdict.ALLOW or self.mode is RunMode.DRY_RUN:
-            return None
-        with self.ledger.waiting():
-            approval = await self.approver.approve(
-                Proposal(
-                    case=self.case,
-                    tool=admitted.tool.qualified,
-                    effect=admitted.tool.effect,
-                    arguments=admitted.arguments,
-                    decision=admitted.decision,
-                )
-            )
-        await self.recorder.append(
-            EntryKind.APPROVAL,
-            {
-                "tool_use_id": admitted.call.id,
-                "tool": admitted.tool.qualified,
+                "digest": judged.digest,
                 "is_granted": approval.is_granted,
                 "by": approval.by,
                 "because": approval.because,
-            },
-        )
-        return None if approval.is_granted else (*because, f"It was not given: {approval.because}.")
+                "seconds": round(time.monotonic() - began, 4),
+            }
+            # At once: an answer must survive whatever the run has to wait for next.
+            await self.recorder.append(EntryKind.APPROVAL, body)
+        self.past.approvals[call.id] = body
+        return approval
 
-    async def _call(self, admitted: _Admitted, *, key: str, note: str) -> ToolResult:
-        tool, call = admitted.tool, admitted.call
-        # Written before the call: a crash between the two must leave evidence of the attempt.
-        await self.recorder.append(
-            EntryKind.ATTEMPT,
-            {"tool_use_id": call.id, "tool": tool.qualified, "arguments": admitted.arguments, "key": key},
-        )
+    async def _attempt(self, admitted: _Admitted, judged: Judged) -> bool:
+        """Record that the call is about to leave; False: another run has paid since this one was judged."""
+        call, tool = admitted.call, admitted.tool
+        body: JsonObject = {
+            "tool_use_id": call.id,
+            "tool": tool.qualified,
+            "effect": tool.effect.value,
+            "arguments": admitted.arguments,
+            "key": admitted.key,
+            "facts": dict(judged.facts),
+        }
         if not tool.is_read:
             self.ledger.in_flight[call.id] = tool.qualified
-        ticket_id = self.case.ticket.id
+        # Written before the call: a crash between the two must leave evidence of the attempt.
+        try:
+            await self.recorder.append(EntryKind.ATTEMPT, body, spent=judged.spent)
+        except SpentMeanwhile:
+            del self.ledger.in_flight[call.id]
+            return False
+        self.ledger.pay(call.id, tool.effect, judged.facts)
+        return True
+
+    async def _call(self, admitted: _Admitted, *, is_again: bool) -> ToolResult:
+        tool, call = admitted.tool, admitted.call
+        if not tool.is_read:
+            self.ledger.in_flight[call.id] = tool.qualified
         began = time.monotonic()
         try:
-            answer = await self.host.call_tool(
-                tool.server,
-                tool.name,
-                admitted.arguments,
-                key=key if tool.honours_keys and not tool.is_read else None,
-                is_repeatable=tool.is_repeatable,
-                answers=self.answers.for_call(tool.server, call.id),
-                on_progress=lambda done, total, message: self.observer.progress(
-                    ticket_id, tool.qualified, done, total, message
-                ),
-            )
-        except CallUncertain as lost:
-            result = _lost(tool, lost)
+            result = await self.calls.call(call.id, tool, admitted.arguments, key=admitted.key, is_again=is_again)
         except ServerLost as gone:
             self.ledger.in_flight.pop(call.id, None)
-            await self._finish(admitted, _told(CallStatus.FAILED, f"Not made: {gone}"), key=None)
+            if not is_again:  # else it may have been made before: it stays open until its server is back
+                await self._finish(admitted, ToolResult.saying(CallStatus.FAILED, f"Not made: {gone}"))
             raise
-        else:
-            content = result_content(answer, self.settings.limits.result_chars)
-            if note:
-                content.append({"type": "text", "text": note.strip()})
-            status = CallStatus.FAILED if answer.is_error else CallStatus.DONE
-            result = ToolResult(content=content, status=status, structured=answer.structured_content)
+        if result.status in {CallStatus.DONE, CallStatus.FAILED} and admitted.note:
+            result = replace(result, content=[*result.content, {"type": "text", "text": admitted.note.strip()}])
         # Not in a `finally`: a call that an interruption cuts off stays in flight.
         self.ledger.in_flight.pop(call.id, None)
-        if result.status is CallStatus.DONE and not tool.is_read:
-            self._track_versions(tool, result)
-        return await self._finish(admitted, result, key=key, seconds=time.monotonic() - began)
-
-    def _track_versions(self, tool: OfferedTool, result: ToolResult) -> None:
-        configured = {"ticket": self.settings.tickets, "customer": self.settings.customers}
-        for path in tool.settings.bind.values():
-            owner, _, name = path.partition(".")
-            source = configured.get(owner)
-            if name == "version" and source is not None:
-                self.ledger.versions[owner] = at(result.structured, source.fields.get("version", "/version"))
+        return await self._finish(admitted, result, has_left=True, seconds=time.monotonic() - began)
 
     async def _finish(
         self,
         admitted: _Admitted,
         result: ToolResult,
         *,
-        key: str | None,
+        has_left: bool = False,
         seconds: float = 0.0,
         reasons: tuple[str, ...] | None = None,
     ) -> ToolResult:
         if reasons is None:
-            decided = tuple(reason.because for reason in admitted.decision.reasons)
             # What it was allowed for says nothing about why it then failed.
-            reasons = (result.text[:_LONGEST_REASON],) if result.is_error else decided
-        self._note_effect(admitted.tool, admitted.arguments, result.status, reasons, key)
-        await self._record_result(admitted.call, admitted.tool.qualified, result, seconds)
+            reasons = (result.text[:_LONGEST_REASON],) if result.is_error else admitted.reasons
+        key = admitted.key if has_left else None
+        effect = self._noted(admitted.tool, admitted.arguments, result, reasons, key)
+        await self._record_result(admitted.call, admitted.tool.qualified, result, effect, seconds)
         return result
 
     async def _answer(
         self, call: ToolCall, name: str, status: CallStatus, text: str, *, tool: OfferedTool | None = None
     ) -> ToolResult:
         """Answer a call that never became one: unknown, or with arguments that make no call."""
-        result = _told(status, text)
+        result = ToolResult.saying(status, text)
+        effect: JsonObject | None = None
         if tool is not None:
             arguments: JsonObject = call.arguments if isinstance(call.arguments, dict) else {}  # pyright: ignore[reportUnnecessaryIsInstance]  # a model's word
-            self._note_effect(tool, arguments, status, (text,), None)
-        await self._record_result(call, name, result, 0.0)
+            effect = self._noted(tool, arguments, result, (text,), None)
+        await self._record_result(call, name, result, effect, 0.0)
         return result
 
-    def _note_effect(
-        self, tool: OfferedTool, arguments: JsonObject, status: CallStatus, reasons: tuple[str, ...], key: str | None
-    ) -> None:
-        if tool.is_read:
-            return
+    async def _gone(self, call: ToolCall) -> ToolResult:
+        """Answer a call that was under way when the run was interrupted, and whose tool is there no more."""
+        attempt = self.past.attempts[call.id]
+        server, _, name = str(attempt["tool"]).partition(".")
+        effect = Effect(attempt["effect"])
+        if effect is Effect.READ:
+            text = f"No answer: {server}.{name} is not offered any more."
+            return await self._answer(call, f"{server}.{name}", CallStatus.FAILED, text)
+        text = f"Its fate is unknown: {server}.{name} is not offered any more, and the run was interrupted meanwhile."
         report = EffectReport(
-            server=tool.server, tool=tool.name, arguments=arguments, status=status, reasons=reasons, key=key
+            server=server,
+            tool=name,
+            arguments=attempt["arguments"],
+            status=CallStatus.UNCERTAIN,
+            reasons=(text,),
+            key=attempt["key"],
+        )
+        self.ledger.note(effect, report)
+        result = ToolResult.saying(CallStatus.UNCERTAIN, text)
+        await self._record_result(call, report.qualified, result, {"kind": effect.value, **report.as_json()}, 0.0)
+        return result
+
+    def _noted(
+        self,
+        tool: OfferedTool,
+        arguments: JsonObject,
+        result: ToolResult,
+        reasons: tuple[str, ...],
+        key: str | None,
+    ) -> JsonObject | None:
+        """Enter what became of a call into the ledger, and return it as it is recorded; None for reads."""
+        if tool.is_read:
+            return None
+        self.ledger.versions |= result.versions
+        report = EffectReport(
+            server=tool.server, tool=tool.name, arguments=arguments, status=result.status, reasons=reasons, key=key
         )
         self.ledger.note(tool.effect, report)
+        return {"kind": tool.effect.value, **report.as_json()}
 
-    async def _record_result(self, call: ToolCall, name: str, result: ToolResult, seconds: float) -> None:
+    async def _record_result(
+        self, call: ToolCall, name: str, result: ToolResult, effect: JsonObject | None, seconds: float
+    ) -> None:
+        self.ledger.settle(call.id, result.status)
         await self.recorder.append(
             EntryKind.RESULT,
             {
@@ -298,43 +334,25 @@ class Gate:
                 "tool": name,
                 "status": result.status.value,
                 "content": result.content,
+                "versions": dict(result.versions),
+                "effect": effect,
                 "seconds": round(seconds, 4),
             },
         )
 
     async def _read_resource(self, call: ToolCall) -> ToolResult:
         located = self._located(call)
-        if located is None:
-            readable = ", ".join(entry.template for entry in self.catalog.readable)
-            text = f"Denied: only this run's own ticket and customer, and what is public, can be read: {readable}."
+        decision = await self.judge.judge_reading(call, is_located=located is not None)
+        if located is None or decision.verdict is Verdict.DENY:
+            text = f"Denied: {' '.join(reason.because for reason in decision.reasons)}"
             return await self._answer(call, READ_RESOURCE, CallStatus.DENIED, text)
         template, own_uri = located
         began = time.monotonic()
-        try:
-            answer = await self.host.read_resource(template.server, own_uri)
-        except ServerProtocolError as refused:
-            return await self._answer(call, READ_RESOURCE, CallStatus.FAILED, str(refused))
-        content = resource_content(answer, self.settings.limits.result_chars)
-        result = ToolResult(content=content, status=CallStatus.DONE)
-        await self._record_result(call, READ_RESOURCE, result, time.monotonic() - began)
+        result = await self.calls.read(call.id, template, own_uri)
+        await self._record_result(call, READ_RESOURCE, result, None, time.monotonic() - began)
         return result
 
     def _located(self, call: ToolCall) -> tuple[ReadableTemplate, str] | None:
         arguments: Any = call.arguments  # a model's word
         uri = cast("JsonObject", arguments).get("uri") if isinstance(arguments, dict) else None
         return self.catalog.locate(uri, self.case) if isinstance(uri, str) else None
-
-
-def _form(template: str) -> str:
-    """Return the template without the names of its variables, which each side chooses for itself."""
-    return re.sub(r"\{\w+\}", "{}", template)
-
-
-def _told(status: CallStatus, text: str) -> ToolResult:
-    return ToolResult(content=[{"type": "text", "text": text}], status=status)
-
-
-def _lost(tool: OfferedTool, error: CallUncertain) -> ToolResult:
-    if tool.is_read:
-        return _told(CallStatus.FAILED, f"No answer: {error} Nothing was changed by it; you may try again.")
-    return _told(CallStatus.UNCERTAIN, f"Its fate is unknown: {error} Look before you repeat.")

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar, cast
@@ -16,19 +15,24 @@ from mcp.server.mcpserver import MCPServer
 from pydantic import BaseModel, ValidationError
 
 from agent.documents import without_surrogates
-from agent.errors import CallUncertain, ServerError, ServerLost, ServerProtocolError, ServerStartFailed
+from agent.errors import CallUncertain, ServerLost, ServerProtocolError
 from agent.protocols import Observer
 from agent.records import JsonObject
-from agent.settings import HttpTransport, Settings, StdioTransport
-from agent.wire.connection import Connection
-from agent.wire.discovery import Offer
-from agent.wire.flight import Answering, Flight
-from agent.wire.meaning import NoAnswer, UnusableAnswer
-from agent.wire.transports import InProcess, open_link
+from agent.settings import Settings
+from agent.wire.flight import Answering
+from agent.wire.meaning import UnusableAnswer
+from agent.wire.server import ConnectedServer, Server, Trace
+from agent.wire.transports import InProcess, OwnWay
 from agent.wire.watching import Watch
 
 KEY = "support-agent/idempotency-key"
 """The `_meta` field of a call that the server must not do twice."""
+
+VOID = "support-agent/void"
+"""The `_meta` field of a call whose key is to be cancelled instead; sent only to servers that know it."""
+
+VOIDED = "support-agent/voided"
+"""The `_meta` field of a result which says that the key will never act."""
 
 STOP_S = 1.6
 """How long stopping may take before the owner tasks are cancelled; Ctrl-C promises two seconds for everything."""
@@ -40,27 +44,10 @@ _NOT_FOUND = frozenset({-32002, mcp_types.INVALID_PARAMS})  # resources/read, be
 _T = TypeVar("_T")
 
 OnProgress = Callable[[float, float | None, str | None], None]
-Trace = Callable[[str, str, str], None]
 
 
 class NotFound(ServerProtocolError):  # noqa: N818 - reads as the sentence it is
     """The server has no such resource."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConnectedServer:
-    """A server as it presented itself at the start of the command."""
-
-    name: str
-    transport: str  # stdio, http, sse or in-process
-    protocol_version: str
-    info: mcp_types.Implementation | None  # None: it does not say what it is
-    instructions: str | None
-    tools: tuple[mcp_types.Tool, ...]
-    resources: tuple[mcp_types.Resource, ...]
-    templates: tuple[mcp_types.ResourceTemplate, ...]
-    prompts: tuple[mcp_types.Prompt, ...]
-    capabilities: mcp_types.ServerCapabilities
 
 
 class Host:
@@ -79,11 +66,11 @@ class Host:
         """Prepare; nothing starts before the host is entered.
 
         `trace` is told the server, → or ←, and the frame. `targets` are servers of this process (`MCPServer`
-        or `InProcess`) that stand in for the configured ones, for tests.
+        or `InProcess`), or ways of the caller's own (`OwnWay`), that stand in for the configured ones, for tests.
         """
         self.servers = MappingProxyType({})
-        ways = dict(settings.transports) | {name: _in_process(target) for name, target in (targets or {}).items()}
-        self._servers = {name: _Server(name, way, settings, observer, trace) for name, way in ways.items()}
+        ways = dict(settings.transports) | {name: _way(target) for name, target in (targets or {}).items()}
+        self._servers = {name: Server(name, way, settings, observer, trace) for name, way in ways.items()}
 
     async def __aenter__(self) -> Self:
         """Start every server at once and return when each has said what it offers.
@@ -127,7 +114,8 @@ class Host:
             ServerLost: the server is gone for good, and the call was certainly not made.
             CallUncertain: the call may have been made, and no one can say what came of it.
         """
-        send = partial(_call_tool, tool, without_surrogates(arguments), key, on_progress)
+        meta = None if key is None else {KEY: key}
+        send = partial(_call_tool, tool, without_surrogates(arguments), meta, on_progress)
         call = partial(self._server(server).request, send, answers, is_repeatable=is_repeatable, is_tool_call=True)
         try:
             try:
@@ -141,6 +129,27 @@ class Host:
             return mcp_types.CallToolResult(content=[content], is_error=True)
         except UnusableAnswer as unusable:
             raise CallUncertain(server, f"{unusable}; whether {server}.{tool} took effect is not known.") from unusable
+
+    async def void(self, server: str, tool: str, arguments: JsonObject, *, key: str) -> mcp_types.CallToolResult | None:
+        """Cancel a call under its key, so that it can never act any more; return its result if it has acted already.
+
+        Only for servers that are configured to know this: another one would act.
+
+        Raises:
+            ServerProtocolError: the server says neither.
+            ServerLost, CallUncertain: it cannot be asked.
+        """
+        send = partial(_call_tool, tool, without_surrogates(arguments), {KEY: key, VOID: True}, None)
+        try:
+            answer = await self._server(server).request(send, None, is_repeatable=True, is_tool_call=True)
+        except (MCPError, UnusableAnswer) as error:
+            raise ServerProtocolError(server, f"{server}.{tool} could not be cancelled: {error}") from error
+        if (answer.meta or {}).get(VOIDED) is True:
+            return None
+        if answer.is_error:
+            said = " ".join(getattr(content, "text", "") for content in answer.content)
+            raise ServerProtocolError(server, f"{server}.{tool} could not be cancelled: {said}")
+        return answer
 
     async def read_resource(self, server: str, uri: str) -> mcp_types.ReadResourceResult:
         """Return what the resource holds now; nothing on the way is cached.
@@ -196,7 +205,7 @@ class Host:
         except (UnusableAnswer, CallUncertain) as error:
             raise ServerProtocolError(server, f"{server} fails at {what}: {error}") from error
 
-    def _server(self, name: str) -> "_Server":
+    def _server(self, name: str) -> Server:
         server = self._servers.get(name)
         if server is None:
             raise ServerLost(name, f"There is no server {name}.")
@@ -214,156 +223,8 @@ class Host:
                 await asyncio.wait(late, timeout=STOP_S)
 
 
-class _Server:
-    """One configured server and its present connection."""
-
-    def __init__(
-        self,
-        name: str,
-        way: StdioTransport | HttpTransport | InProcess,
-        settings: Settings,
-        observer: Observer,
-        trace: Trace | None,
-    ) -> None:
-        self.name = name
-        self._way = way
-        self._home = settings.home
-        self._settings = settings.server(name)
-        knowledge, folders = settings.roots.knowledge, settings.roots.folders
-        self._roots = [*([knowledge] if knowledge else []), *folders]
-        self._watches: list[Watch] = []
-        self._observer = observer
-        self._on_frame = None if trace is None else partial(trace, name)
-        self._noticed: set[str] = set()
-        self._restarts = 0
-        self._restarting = asyncio.Lock()
-        self._is_stopping = False
-        self._connection: Connection | None = None
-
-    def begin(self) -> None:
-        """Start the server.
-
-        Raises:
-            ServerStartFailed: its log cannot be written.
-        """
-        link = open_link(self.name, self._way, self._home)
-        self._connection = Connection(
-            self.name,
-            link,
-            start_timeout_s=self._settings.start_timeout_s,
-            roots=self._roots,
-            watches=self._watches,
-            notice=self._observer.notice,
-            noticed=self._noticed,
-            on_frame=self._on_frame,
-        )
-        self._connection.begin()
-
-    async def connected(self) -> ConnectedServer:
-        """Return the server as it presents itself, when it is ready."""
-        connection = cast("Connection", self._connection)
-        offer: Offer = await connection.ready()
-        return ConnectedServer(
-            name=self.name,
-            transport=connection.link.kind,
-            protocol_version=offer.protocol_version,
-            info=offer.info,
-            instructions=offer.instructions,
-            tools=offer.tools,
-            resources=offer.resources,
-            templates=offer.templates,
-            prompts=offer.prompts,
-            capabilities=offer.capabilities,
-        )
-
-    @contextmanager
-    def watching(self, watch: Watch) -> Generator[None]:
-        """Keep this watch over every connection while the block is open."""
-        self._watches.append(watch)
-        try:
-            if self._connection is not None:
-                self._connection.watch(watch)
-            yield
-        finally:
-            self._watches.remove(watch)
-            watch.end()
-
-    def stop(self) -> "asyncio.Task[None] | None":
-        """Ask the server to stop, and return the task that ends with it."""
-        self._is_stopping = True
-        return None if self._connection is None else self._connection.stop()
-
-    async def request(
-        self,
-        send: Callable[[Client], Awaitable[_T]],
-        answers: Answering | None,
-        *,
-        is_repeatable: bool,
-        is_tool_call: bool = False,
-    ) -> _T:
-        """Make a request, once more if it is repeatable and got no answer.
-
-        Raises:
-            MCPError: the server refuses it.
-            UnusableAnswer: the answer breaks the protocol or its own schema.
-            ServerLost: the server is gone for good, and the request certainly never left.
-            CallUncertain: it may have left, and there is no answer.
-        """
-        lost: NoAnswer | None = None
-        while True:
-            try:
-                connection = await self._live()
-            except ServerLost as gone:
-                if lost is None:
-                    raise
-                raise self._uncertain(lost, gone) from gone
-            flight = Flight(answers, self._settings.call_timeout_s)
-            try:
-                return await connection.ask(send, flight, is_tool_call=is_tool_call)
-            except NoAnswer as silence:
-                if not silence.has_left:
-                    continue  # the connection is gone: the next one is another, or none
-                if lost is not None or not is_repeatable:
-                    raise self._uncertain(silence, None) from silence
-                lost = silence
-
-    async def _live(self) -> Connection:
-        """Return a connection that is up, starting the server again if it has ended.
-
-        Raises:
-            ServerLost: it has ended too often, or does not start.
-        """
-        async with self._restarting:
-            connection = cast("Connection", self._connection)
-            if connection.is_lost:
-                connection = await self._restart(connection)
-            try:
-                await connection.ready()
-            except ServerStartFailed as failure:
-                raise ServerLost(self.name, str(failure)) from failure
-            return connection
-
-    async def _restart(self, ended: Connection) -> Connection:
-        again = "connected" if isinstance(self._way, HttpTransport) else "started"
-        if self._is_stopping or self._restarts >= self._settings.restarts:
-            times = f" and was {again} again {self._restarts} times already" if self._restarts else ""
-            raise ServerLost(self.name, f"{self.name} has ended{times}; it is not {again} again.")
-        self._restarts += 1
-        await ended.ended()
-        self._observer.notice(f"{self.name} is {again} again ({self._restarts} of {self._settings.restarts}).")
-        try:
-            self.begin()
-        except ServerStartFailed as failure:
-            raise ServerLost(self.name, str(failure)) from failure
-        return cast("Connection", self._connection)
-
-    def _uncertain(self, silence: NoAnswer, gone: ServerError | None) -> CallUncertain:
-        then = "" if gone is None else f" {gone}"
-        return CallUncertain(self.name, f"{silence}; whether the call took effect is not known.{then}")
-
-
 async def _call_tool(
-    tool: str, arguments: JsonObject, key: str | None, on_progress: OnProgress | None, client: Client
+    tool: str, arguments: JsonObject, meta: JsonObject | None, on_progress: OnProgress | None, client: Client
 ) -> mcp_types.CallToolResult:
     async def report(progress: float, total: float | None, message: str | None) -> None:
         if on_progress is not None:
@@ -373,7 +234,7 @@ async def _call_tool(
         tool,
         arguments,
         progress_callback=None if on_progress is None else report,
-        meta=None if key is None else cast("mcp_types.RequestParamsMeta", {KEY: key}),
+        meta=None if meta is None else cast("mcp_types.RequestParamsMeta", meta),
     )
 
 
@@ -398,8 +259,8 @@ async def _will_visit(refusal: MCPError, answers: Answering | None) -> bool:
     return 0 < len(wanted) <= MOST_ADDRESSES
 
 
-def _in_process(target: object) -> InProcess:
-    return target if isinstance(target, InProcess) else InProcess(server=cast("MCPServer", target))
+def _way(target: object) -> InProcess | OwnWay:
+    return target if isinstance(target, InProcess | OwnWay) else InProcess(server=cast("MCPServer", target))
 
 
 def _hush_the_sdk() -> None:

@@ -1,8 +1,8 @@
 """What one run has done and used so far: its effects, versions, tokens, dollars and seconds."""
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,11 @@ from agent.records import CallStatus, Effect, EffectReport, Usage
 _ENDINGS = frozenset({Effect.CLOSE, Effect.ESCALATE})
 _HAPPENED = frozenset({CallStatus.DONE, CallStatus.PLANNED})
 _LEFT = _HAPPENED | {CallStatus.UNCERTAIN}
+_SURELY_NOT = frozenset({CallStatus.FAILED, CallStatus.DENIED})
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 @dataclass(kw_only=True)
@@ -24,15 +29,23 @@ class Ledger:
     turns: int = 0
     waited_s: float = 0.0  # for a person
     in_flight: dict[str, str] = field(default_factory=dict[str, str])  # tool_use_id → server.tool, no read among them
+    replies: int = 0  # calls that reached the customer, or may have, or would have
+    payments: dict[str, int] = field(default_factory=dict[str, int])  # tool_use_id → cents, unless it surely failed
     has_ended: bool = False  # closed or escalated by this run, or planned to be
+    unknown_payment: str | None = None  # server.tool of a call that may have moved money, and no one can say
     began: float = field(default_factory=time.monotonic)
+    used_s: float = 0.0  # by the processes that worked this run before
+    clock: Callable[[], float] = field(default=_now, repr=False)  # seconds
+    aside: Callable[[], AbstractAsyncContextManager[None]] = field(default=nullcontext, repr=False)
+    """Entered while a person is asked: lets others have what this run does not need meanwhile."""
+    _known: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)  # the versions at the last reply
     _waits: int = field(default=0, init=False, repr=False)  # questions that a person has before them now
     _waits_since: float = field(default=0.0, init=False, repr=False)
 
     @property
     def seconds(self) -> float:
         """How long the run has taken."""
-        return time.monotonic() - self.began
+        return self.used_s + self.clock() - self.began
 
     @property
     def writes(self) -> int:
@@ -41,25 +54,60 @@ class Ledger:
 
     def begin(self) -> None:
         """Start the run's clock: what was prepared ahead has used nothing of its time yet."""
-        self.began = time.monotonic()
+        self.began = self.clock()
 
-    @contextmanager
-    def waiting(self) -> Generator[None]:
+    @property
+    def paid_cents(self) -> int:
+        """The money that this run has moved, may have moved, or would have in a dry run."""
+        return sum(self.payments.values())
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncGenerator[None]:
         """Count the time of the block as waiting for a person; where blocks overlap, it counts once."""
         if self._waits == 0:
-            self._waits_since = time.monotonic()
+            self._waits_since = self.clock()
         self._waits += 1
         try:
-            yield
+            async with self.aside():
+                yield
         finally:
             self._waits -= 1
             if self._waits == 0:
-                self.waited_s += time.monotonic() - self._waits_since
+                self.waited_s += self.clock() - self._waits_since
+
+    def pay(self, tool_use_id: str, effect: Effect, facts: Mapping[str, Any]) -> None:
+        """Count what a call is about to pay, if it is one that moves money."""
+        if effect is Effect.MONEY:
+            self.payments[tool_use_id] = facts["amount_cents"]
+
+    def settle(self, tool_use_id: str, status: CallStatus) -> None:
+        """Count it no more, if the call has surely paid nothing."""
+        if status in _SURELY_NOT:
+            self.payments.pop(tool_use_id, None)
 
     def note(self, effect: Effect, report: EffectReport) -> None:
         """Add one call that was not a read, whatever became of it."""
         self.effects.append(report)
+        self.replies += effect is Effect.REPLY and report.status in _LEFT
         self.has_ended |= effect in _ENDINGS and report.status in _HAPPENED
+        if effect is Effect.MONEY and report.status is CallStatus.UNCERTAIN:
+            self.unknown_payment = report.qualified
+
+    def hear(self) -> None:
+        """Take a reply of the model: what its calls ask was asked with the versions of now in view."""
+        self.turns += 1
+        self._known = dict(self.versions)
+
+    def reread(self, seen: Iterable[Mapping[str, Any]]) -> None:
+        """Take the versions that the last reply's reads have shown the model.
+
+        Where a write of that same reply has moved a version, that one stands: the write was asked for before the
+        model had seen the text.
+        """
+        for owner, version in ((owner, version) for versions in seen for owner, version in versions.items()):
+            if self.versions.get(owner) == self._known.get(owner):
+                self.versions[owner] = version
+                self._known[owner] = version
 
     def spend(self, usage: Usage, cost_usd: float | None) -> None:
         """Add what one request to the model used."""

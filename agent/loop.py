@@ -1,7 +1,7 @@
 """One run: the model's turns over one ticket, until the ticket system shows an outcome."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -9,21 +9,23 @@ from itertools import groupby
 import anyio
 
 from agent.catalog import Catalog
-from agent.conversation import answerable, replayable, tool_result, unfinished
+from agent.conversation import CUT_OFF, NUDGE, answerable, answered, hear, unfinished
 from agent.documents import fill
-from agent.errors import InfrastructureError, ModelUnavailable, ServerError
+from agent.errors import InfrastructureError, JournalError, ModelUnavailable, RunLost, ServerError
 from agent.gate import Gate
 from agent.handover import handover_summary
 from agent.ledger import Ledger
 from agent.protocols import Model, Observer, Recorder
+from agent.recall import versions_told
 from agent.records import (
-    CallStatus,
+    ENTRY_FORMAT,
     Case,
     EntryKind,
     JsonObject,
     ModelRequest,
     Outcome,
     OutcomeKind,
+    Owner,
     Reply,
     RunMode,
     RunReport,
@@ -33,15 +35,10 @@ from agent.records import (
 from agent.settings import Limits, Settings
 from agent.tickets import Helpdesk
 
+HANDOVER_CALL = "host-1"
+
 MAX_PAUSES = 5
 """How often in a row a paused reply (`pause_turn`) is resent before the run is handed over."""
-
-NUDGE = (
-    "The ticket is not finished: it is neither closed, nor waiting for the customer, nor escalated. "
-    "Finish it now with one of your tools."
-)
-
-_CUT_OFF = "Your reply was cut off at its token limit. Go on, more briefly."
 
 _GIVE_UPS: Mapping[str, str] = {
     "pause_turn": "the model paused again and again",
@@ -57,6 +54,18 @@ class GaveUp:
     because: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Foundation:
+    """What a run rests on and keeps to its end, whatever changes around it."""
+
+    system: str
+    tools: Sequence[JsonObject]  # as the model is offered them
+    owner: Owner
+    version: str  # of this program
+    catalog: JsonObject  # tools and templates as the servers described them
+    settings: JsonObject  # the configuration that decides what a call may do
+
+
 @dataclass(kw_only=True)
 class Run:
     """Everything that one run works with, and what it has used so far."""
@@ -70,12 +79,16 @@ class Run:
     observer: Observer
     settings: Settings
     mode: RunMode
-    system: str
+    foundation: Foundation
     ledger: Ledger
     messages: list[JsonObject] = field(default_factory=list[JsonObject])
+    called: set[str] = field(default_factory=set[str])  # the ids of all calls that the model has made
     turn_seq: int = 0  # the number of the reply whose calls are being made
     pauses: int = 0  # paused replies in a row
     was_nudged: bool = False
+    pending: Reply | None = None  # of a run that goes on: its last reply, of which something may have to be done yet
+    results: dict[str, ToolResult] = field(default_factory=dict[str, ToolResult])  # known already, by call
+    gave_up: str | None = None  # why people take over; recorded
 
     @property
     def limits(self) -> Limits:
@@ -112,30 +125,52 @@ class Finished:
 
 
 async def work(run: Run) -> Finished:
-    """Resolve the run's ticket and report; an infrastructure failure is part of what is returned."""
+    """Resolve the run's ticket and report; an infrastructure failure is part of what is returned.
+
+    Such a run has no outcome: it goes on from where it stopped when it is worked again.
+
+    Raises:
+        RunLost: another process has taken the run over.
+    """
     run.ledger.begin()
     try:
         return Finished(report=run.report(await resolve(run)))
+    except JournalError:
+        raise  # what cannot be recorded is not done
     except InfrastructureError as failure:
         # A run may have ended its ticket before the failure: only the ticket system knows.
-        with suppress(InfrastructureError):
+        with suppress(ServerError):
             if reached := await _outcome(run):
                 return Finished(report=run.report(await _recorded(run, reached)))
-        unresolved = Outcome(kind=OutcomeKind.UNRESOLVED, reason=str(failure))
-        return Finished(report=run.report(await _recorded(run, unresolved)), failure=failure)
+        await run.recorder.append(EntryKind.STOPPED, {"reason": str(failure)})
+        return Finished(report=run.report(Outcome(kind=OutcomeKind.UNRESOLVED, reason=str(failure))), failure=failure)
 
 
 async def resolve(run: Run) -> Outcome:
-    """Work the ticket to an outcome and return it as the ticket system has it.
+    """Work the ticket to an outcome, from the start or from where its record ends, as the ticket system has it.
 
     Raises:
         InfrastructureError: no reply can be had, or a server is gone; the ticket is left as it is.
+        RunLost: another process has taken the run over.
     """
-    await _open(run)
-    end: Outcome | GaveUp | None = None
+    end = await _go_on(run) if run.messages else await _open(run)
     while end is None:
         end = _exhausted(run) or await _turn(run)
     return await _recorded(run, await _hand_over(run, end) if isinstance(end, GaveUp) else end)
+
+
+async def _go_on(run: Run) -> Outcome | GaveUp | None:
+    """Do what the last recorded reply still asks for; return how the run ends, or None to ask for the next one."""
+    if run.gave_up is not None:
+        return GaveUp(because=run.gave_up)
+    end = None if run.pending is None else await _act(run, run.pending)
+    if end is not None or await _outcome(run) is not None:
+        return end
+    now = await run.helpdesk.open(run.case.ticket.id)
+    if run.helpdesk.is_workable(now.ticket):
+        return None
+    reason = f"Someone else has taken the ticket over while this run was interrupted: it is {now.ticket.status}."
+    return Outcome(kind=OutcomeKind.UNRESOLVED, reason=reason)
 
 
 async def _recorded(run: Run, outcome: Outcome) -> Outcome:
@@ -150,15 +185,20 @@ async def _turn(run: Run) -> Outcome | GaveUp | None:
     except ModelUnavailable:
         if run.seconds_left > 0:
             raise
-        return GaveUp(because="the run's time is up")
+        return GaveUp(because=out_of_time(run.limits.seconds))
     run.pauses = run.pauses + 1 if reply.stop_reason == "pause_turn" else 0
+    return await _act(run, reply)
+
+
+async def _act(run: Run, reply: Reply) -> Outcome | GaveUp | None:
+    """Do what a reply asks; return how the run ends, or None to go on."""
     match reply.stop_reason:
         case "tool_use" if reply.tool_calls:
-            run.messages.append(await _make_calls(run, reply.tool_calls))
+            return await _make_calls(run, reply)
         case "end_turn" | "stop_sequence" | "tool_use":
             return await _outcome(run) or await _nudge(run, reply)
         case "max_tokens":
-            run.messages.append(unfinished(reply, _CUT_OFF))
+            run.messages.append(unfinished(reply, CUT_OFF))
         case "pause_turn" if run.pauses <= MAX_PAUSES:
             pass
         case reason:
@@ -177,18 +217,25 @@ async def _nudge(run: Run, reply: Reply) -> GaveUp | None:
 
 async def _open(run: Run) -> None:
     run.messages.append(await run.helpdesk.opening(run.case))
-    customer = run.case.customer
+    ticket, customer, rests_on = run.case.ticket, run.case.customer, run.foundation
     await run.recorder.append(
         EntryKind.CASE,
         {
-            "ticket_id": run.case.ticket.id,
+            "format": ENTRY_FORMAT,
+            "ticket_id": ticket.id,
             "mode": run.mode.value,
             "model": run.model.name,
-            "ticket": dict(run.case.ticket.fields),
-            "customer": None if customer is None else dict(customer.fields),
-            "system": run.system,
-            "tools": list(run.catalog.definitions),
+            "owner": rests_on.owner.as_json(),
+            "ticket": {"id": ticket.id, "fields": dict(ticket.fields), "context": ticket.context},
+            "customer": None
+            if customer is None
+            else {"id": customer.id, "fields": dict(customer.fields), "context": customer.context},
             "messages": list(run.messages),
+            "version": rests_on.version,
+            "system": rests_on.system,
+            "tools": list(rests_on.tools),
+            "catalog": rests_on.catalog,
+            "settings": rests_on.settings,
         },
     )
 
@@ -199,18 +246,27 @@ def _exhausted(run: Run) -> GaveUp | None:
     if run.ledger.cost_usd is not None and run.ledger.cost_usd >= run.limits.usd:
         return GaveUp(because=f"the run has used its ${run.limits.usd:.2f}")
     if run.seconds_left <= 0:
-        return GaveUp(because=f"the run has used its {run.limits.seconds:g} seconds")
+        return GaveUp(because=out_of_time(run.limits.seconds))
     return None
+
+
+def out_of_time(seconds: float) -> str:
+    """Return why a run gives up that has used so many seconds."""
+    return f"the run has used its {seconds:g} seconds"
 
 
 async def _reply(run: Run) -> Reply:
     """Return the model's next reply, recorded and appended to the messages as it will be replayed."""
     began = time.monotonic()
     timeout_s = min(run.limits.reply_seconds, run.seconds_left)
-    request = ModelRequest(system=run.system, messages=run.messages, tools=run.catalog.definitions, timeout_s=timeout_s)
+    request = ModelRequest(
+        system=run.foundation.system, messages=run.messages, tools=run.foundation.tools, timeout_s=timeout_s
+    )
     reply = await run.model.reply(request, lambda delta: run.observer.text(run.case.ticket.id, delta))
-    content = answerable(reply.content, run.messages, turn=run.ledger.turns)
-    run.ledger.turns += 1
+    content = answerable(reply.content, run.called, turn=run.ledger.turns)
+    reply = replace(reply, content=content)
+    run.called |= {call.id for call in reply.tool_calls}
+    run.ledger.hear()
     run.ledger.spend(reply.usage, reply.cost_usd)
     entry = await run.recorder.append(
         EntryKind.REPLY,
@@ -224,45 +280,38 @@ async def _reply(run: Run) -> Reply:
             "seconds": round(time.monotonic() - began, 4),
         },
     )
-    run.turn_seq = entry.seq
-    if run.messages[-1]["role"] == "assistant":
-        # It goes on where a paused reply stopped: one turn of the conversation.
-        content = [*run.messages.pop()["content"], *content]
-    run.messages.append({"role": "assistant", "content": replayable(content)})
-    return replace(reply, content=content)
+    run.turn_seq, run.results = entry.seq, {}
+    hear(run.messages, content)
+    return reply
 
 
-async def _make_calls(run: Run, calls: Sequence[ToolCall]) -> JsonObject:
-    """Make a reply's calls, neighbouring reads together and writes in order; return the message that answers them."""
-    versions, known = run.ledger.versions, run.ledger.versions.get("ticket")
-    rereads = [call.id for call in calls if run.gate.shows_ticket(call)]
-    # Read before the text is: what the model then knows is at least as new as what it writes against.
-    newest = await run.helpdesk.version(run.case.ticket.id) if rereads else known
-    results = await _results(run, calls)
-    # Only now: a write of this same reply was asked for before the model had seen the text.
-    if versions.get("ticket") == known and any(results[id_].status is CallStatus.DONE for id_ in rereads):
-        versions["ticket"] = newest
-    return {"role": "user", "content": [tool_result(call.id, results[call.id]) for call in calls]}
-
-
-async def _results(run: Run, calls: Sequence[ToolCall]) -> Mapping[str, ToolResult]:
-    results: dict[str, ToolResult] = {}
-
-    async def make(call: ToolCall) -> None:
-        results[call.id] = await run.gate.pass_through(call, turn_seq=run.turn_seq)
-
-    for are_reads, group in groupby(calls, key=run.gate.is_read):
-        if not are_reads:
+async def _make_calls(run: Run, reply: Reply) -> GaveUp | None:
+    """Make a reply's calls, neighbouring reads together and writes in order, and answer them in the conversation."""
+    calls = reply.tool_calls
+    for are_reads, group in groupby((call for call in calls if call.id not in run.results), key=run.gate.is_read):
+        if are_reads:
+            await _make_together(run, group)
+        else:
             for call in group:
-                await make(call)
-            continue
-        try:
-            async with anyio.create_task_group() as reads:
-                for call in group:
-                    reads.start_soon(make, call)
-        except* ServerError as lost:
-            raise lost.exceptions[0] from None
-    return results
+                await _make(run, call)
+    run.messages.append(answered(calls, run.results))
+    run.ledger.reread(versions_told(reply, run.results))
+    if paid := run.ledger.unknown_payment:
+        return GaveUp(because=f"no one can say whether {paid} was carried out, and money may have moved")
+    return None
+
+
+async def _make(run: Run, call: ToolCall) -> None:
+    run.results[call.id] = await run.gate.pass_through(call, turn_seq=run.turn_seq)
+
+
+async def _make_together(run: Run, calls: Iterable[ToolCall]) -> None:
+    try:
+        async with anyio.create_task_group() as reads:
+            for call in calls:
+                reads.start_soon(_make, run, call)
+    except* (ServerError, JournalError, RunLost) as lost:
+        raise lost.exceptions[0] from None
 
 
 async def _outcome(run: Run) -> Outcome | None:
@@ -273,18 +322,24 @@ async def _outcome(run: Run) -> Outcome | None:
 
 async def _hand_over(run: Run, gave_up: GaveUp) -> Outcome:
     """Give the ticket to people, unless the run has already ended it, and return what the ticket system says then."""
+    because = gave_up.because
+    if run.gave_up is None:
+        await run.recorder.append(EntryKind.HANDOVER, {"because": because})
+        run.gave_up = because
     if outcome := await _outcome(run):
         return outcome
-    tickets, because = run.settings.tickets, gave_up.because
+    tickets = run.settings.tickets
     tool = run.catalog.qualified(f"{tickets.server}.{tickets.handoff.tool}") if tickets.handoff else None
     if tickets.handoff is None or tool is None:
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason=f"No hand-off is configured, and {because}.")
-    arguments = fill(
-        tickets.handoff.arguments, {"summary": handover_summary(because, run.ledger.effects, run.messages)}
-    )
-    run.ledger.versions["ticket"] = await run.helpdesk.version(run.case.ticket.id)
-    call = ToolCall(id="host-1", name=tool.offered_as, arguments=arguments)
-    result = await run.gate.call_by_host(call, tool, turn_seq=run.turn_seq)
+    result = run.results.get(HANDOVER_CALL)
+    if result is None:
+        arguments = fill(
+            tickets.handoff.arguments, {"summary": handover_summary(because, run.ledger.effects, run.messages)}
+        )
+        run.ledger.versions["ticket"] = await run.helpdesk.version(run.case.ticket.id)
+        call = ToolCall(id=HANDOVER_CALL, name=tool.offered_as, arguments=arguments)
+        result = await run.gate.call_by_host(call, tool, turn_seq=run.turn_seq)
     outcome = await _outcome(run)
     if outcome is None:
         failure = f"The hand-off did not succeed ({result.text}), and {because}."

@@ -1,9 +1,10 @@
 """The seams: what the loop, the gate and the host need from the world, as structural types."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Protocol
 
-from agent.records import Approval, Entry, EntryKind, FormAnswer, JsonObject, ModelRequest, Proposal, Reply
+from agent.records import Approval, Entry, EntryKind, FormAnswer, JsonObject, ModelRequest, Proposal, Reply, Spent
 
 
 class Model(Protocol):
@@ -48,6 +49,10 @@ class Operator(Protocol):
         ...
 
 
+class SpentMeanwhile(Exception):  # noqa: N818 - reads as the sentence it is
+    """Another run has moved money since the totals were read: what was decided by them must be decided anew."""
+
+
 class Recorder(Protocol):
     """Where a run writes down what it does, before it does it."""
 
@@ -56,8 +61,25 @@ class Recorder(Protocol):
         """The run that this recorder belongs to."""
         ...
 
-    async def append(self, kind: EntryKind, body: JsonObject) -> Entry:
-        """Append one entry with the next number and return it."""
+    async def append(self, kind: EntryKind, body: JsonObject, *, spent: Spent | None = None) -> Entry:
+        """Append one entry with the next number and return it.
+
+        `spent`: what was decided about an attempt to move money rests on these totals.
+
+        Raises:
+            SpentMeanwhile: the totals are others by now; nothing was appended.
+        """
+        ...
+
+
+class Till(Protocol):
+    """Knows what all runs together have paid."""
+
+    async def spent(self, since: datetime, *, is_fresh: bool = True) -> Spent:
+        """Return the money that runs have moved since then, or may have: to this run's customer, and to all.
+
+        `is_fresh`: what other runs have moved since this one looked last must be in it.
+        """
         ...
 
 

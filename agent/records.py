@@ -30,6 +30,10 @@ CONFINING = frozenset({"ticket.id", "ticket.requester", "customer.id"})
 """The values of a case that say whose data a call touches; a tool that none of them is bound to is not confined."""
 
 
+PRICE = ("amount_cents", "currency")
+"""The facts that every tool that moves money must have: what is paid, in the currency's smallest unit."""
+
+
 class Verdict(StrEnum):
     """What the policy says about one call."""
 
@@ -202,7 +206,12 @@ class ToolResult:
 
     content: list[JsonObject]  # tool_result content: text, image and document blocks
     status: CallStatus
-    structured: Any = None  # the server's structured content, for the host
+    versions: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `ticket` and `customer`, as it tells them
+
+    @classmethod
+    def saying(cls, status: CallStatus, text: str) -> "ToolResult":
+        """Return a result of one text."""
+        return cls(content=[{"type": "text", "text": text}], status=status)
 
     @property
     def is_error(self) -> bool:
@@ -232,6 +241,19 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """Money that runs have moved since a point in time, or may have, in the currencies' smallest units."""
+
+    since: datetime
+    customer_cents: int  # to one customer
+    all_cents: int  # to all customers
+
+    def as_json(self) -> JsonObject:
+        """Return the two sums under their own names."""
+        return {"customer_cents": self.customer_cents, "all_cents": self.all_cents}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
     """A call that only a person may allow: exactly these arguments, on this case."""
 
@@ -240,6 +262,8 @@ class Proposal:
     effect: Effect
     arguments: JsonObject  # as they would leave, bound values included
     decision: Decision
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])  # what the host has read to judge it
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])  # record field → new value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,20 +295,49 @@ class EntryKind(StrEnum):
     """What a run records, in the order of its acts, with the shape of each body.
 
     Bodies are JSON. `tool_use_id` names the call that an entry belongs to; calls that the host makes
-    by itself have ids `host-1`, `host-2`, … `tool` is always `server.tool`; reasons are `{rule, because}`.
+    by itself have ids `host-1`, `host-2`, … `tool` is always `server.tool`; reasons are `{rule, because}`;
+    `ticket` and `customer` are `{id, fields, context}`; an owner is `Owner.as_json()`.
     """
 
-    CASE = "case"  # {ticket_id, mode, model, ticket, customer, system, tools, messages}: the exact first request
+    # {format, ticket_id, mode, model, owner, ticket, customer, messages, version, system, tools, catalog, settings}:
+    # the exact first request, and all that the run rests on
+    CASE = "case"
+    CLAIM = "claim"  # {owner, is_taken_over}: another process goes on with the run
     REPLY = "reply"  # {turn, content, stop_reason, model, usage, cost_usd, seconds}
-    DECISION = "decision"  # {tool_use_id, tool, effect, arguments, verdict, reasons, stripped, facts}
-    APPROVAL = "approval"  # {tool_use_id, tool, is_granted, by, because}
-    ATTEMPT = "attempt"  # {tool_use_id, tool, arguments, key}
-    RESULT = "result"  # {tool_use_id, tool, status, content, seconds}
-    SAMPLING = "sampling"  # {server, tool_use_id, request, reply | error, usage, cost_usd}
-    ELICITATION = "elicitation"  # {server, tool_use_id, mode, message, action, content}
+    # {tool_use_id, tool, effect, arguments, verdict, reasons, stripped, facts, spent, now, is_approved}: spent is the
+    # day's `Spent.as_json()`; is_approved: a person has said yes to exactly these arguments. A call may have several
+    DECISION = "decision"
+    APPROVAL = "approval"  # {tool_use_id, tool, digest, is_granted, by, because, seconds}: digest of the arguments
+    ATTEMPT = "attempt"  # {tool_use_id, tool, effect, arguments, key, facts}
+    RESULT = (
+        "result"  # {tool_use_id, tool, status, content, versions, effect, seconds}: an EffectReport, or null for reads
+    )
+    SAMPLING = "sampling"  # {server, tool_use_id, digest, request, reply | error, usage, cost_usd}
+    ELICITATION = "elicitation"  # {server, tool_use_id, digest, mode, message, action, content, seconds}
     ROOTS = "roots"  # {server, tool_use_id, uris}
     NUDGE = "nudge"  # {text}: the host asks once for an outcome
+    HANDOVER = "handover"  # {because}: the run gives up; the host's own call follows
+    STOPPED = "stopped"  # {reason}: something must be mended first; the run can go on from here
+    CANCEL = "cancel"  # {by, because, voided, uncertain}: keys of calls that will never act, and that may have acted
     OUTCOME = "outcome"  # {outcome, reason}
+
+
+ENTRY_FORMAT = 1
+"""The version of these shapes, in every CASE; a run of a newer one is not touched."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """The process that works a run, as another one can tell of it."""
+
+    pid: int
+    machine: str  # its name in the network
+    place: str  # the id of the folder of locks that it shares with other processes
+    user: str  # the operator's account
+
+    def as_json(self) -> JsonObject:
+        """Return the four values under their own names."""
+        return {"pid": self.pid, "machine": self.machine, "place": self.place, "user": self.user}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,6 +361,23 @@ class EffectReport:
     status: CallStatus
     reasons: tuple[str, ...]
     key: str | None  # None: the call never left
+
+    @property
+    def qualified(self) -> str:
+        """The tool's name: `server.tool`."""
+        return f"{self.server}.{self.tool}"
+
+    @classmethod
+    def from_json(cls, item: JsonObject) -> "EffectReport":
+        """Return the report that `as_json` has described."""
+        return cls(
+            server=item["server"],
+            tool=item["tool"],
+            arguments=item["arguments"],
+            status=CallStatus(item["status"]),
+            reasons=tuple(item["reasons"]),
+            key=item["key"],
+        )
 
     def as_json(self) -> JsonObject:
         """Return the documented shape of one item of `effects`."""

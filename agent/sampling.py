@@ -12,6 +12,7 @@ from mcp_types import CallToolResult, SamplingMessage, SamplingMessageContentBlo
 from agent.content import result_content
 from agent.documents import without_surrogates
 from agent.records import JsonObject, ModelRequest, Reply
+from agent.unseen import without_unseen
 
 LONGEST_TEXT = 400_000
 """Characters of one content block that the model is given; what is cut is named."""
@@ -28,7 +29,7 @@ _STOP_REASONS = {
 def model_request(params: mcp_types.CreateMessageRequestParams, *, most_tokens: int, timeout_s: float) -> ModelRequest:
     """Return the request that the model is asked; temperature and model preferences are the host's, and dropped."""
     return ModelRequest(
-        system=without_surrogates(params.system_prompt or ""),
+        system=_legible(params.system_prompt or ""),
         messages=[_message(message) for message in params.messages],
         tools=sorted((_tool(tool) for tool in params.tools or ()), key=lambda tool: tool["name"]),
         max_tokens=max(1, min(params.max_tokens, most_tokens)),
@@ -94,7 +95,8 @@ def _block(content: SamplingMessageContentBlock, role: mcp_types.Role) -> JsonOb
             )
             return _text(f"[{content.type} in a message of the {role}: {said}]")
         case mcp_types.TextContent():
-            return _text(without_surrogates(content.text) if content.text.strip() else "(an empty text)")
+            text = _legible(content.text)
+            return _text(text if text.strip() else "(an empty text)")
         case _:
             [block] = result_content(CallToolResult(content=[content]), LONGEST_TEXT)
             is_shown = block["type"] == "text" or role == "user"  # the model's own messages hold only text
@@ -112,7 +114,11 @@ def _text(text: str) -> JsonObject:
 
 def _tool(tool: mcp_types.Tool) -> JsonObject:
     schema = without_surrogates(tool.input_schema)
-    return {"name": tool.name, "description": without_surrogates(tool.description or ""), "input_schema": schema}
+    return {"name": tool.name, "description": _legible(tool.description or ""), "input_schema": schema}
+
+
+def _legible(text: str) -> str:
+    return without_unseen(without_surrogates(text))
 
 
 def _tool_choice(params: mcp_types.CreateMessageRequestParams) -> JsonObject | None:

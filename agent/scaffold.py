@@ -9,10 +9,12 @@ from pathlib import Path
 from agent.errors import ConfigurationError
 
 _STARTER = (
-    # name in the folder, name in the package (a dotfile would be left out of wheels), permissions
-    (".env", "env", 0o600),
-    (".mcp.json", "mcp.json", 0o666),
-    ("support-agent.toml", "support-agent.toml", 0o666),
+    # name in the folder, place in the package (a dotfile would be left out of wheels), permissions
+    (".env", "starter/env", 0o600),
+    (".mcp.json", "starter/mcp.json", 0o666),
+    ("support-agent.toml", "starter/support-agent.toml", 0o666),
+    # Not only comments: a policy of one's own takes the default's place whole.
+    ("policy.cedar", "policy.cedar", 0o666),
 )
 _IGNORE = b".env"
 _IGNORED_BY = frozenset({b".env", b"/.env", b".env*", b"/.env*", b"*.env", b".*"})
@@ -32,6 +34,7 @@ class Written:
 
     path: Path
     act: Act
+    content: bytes | None = None  # of a created file: exactly what was written
 
 
 def write_starter(folder: Path) -> list[Written]:
@@ -41,9 +44,7 @@ def write_starter(folder: Path) -> list[Written]:
         ConfigurationError: a file cannot be written; those before it in the list are.
     """
     try:
-        written = [
-            Written(path=folder / name, act=_create(folder / name, template, mode)) for name, template, mode in _STARTER
-        ]
+        written = [_create(folder / name, template, mode) for name, template, mode in _STARTER]
         ignored = folder / ".gitignore"
         return [*written, Written(path=ignored, act=_ignore(ignored))] if ignored.is_file() else written
     except OSError as refused:
@@ -51,18 +52,18 @@ def write_starter(folder: Path) -> list[Written]:
         raise ConfigurationError(f"{refused.filename or folder} cannot be written: {reason}.") from refused
 
 
-def _create(path: Path, template: str, mode: int) -> Act:
+def _create(path: Path, template: str, mode: int) -> Written:
     def restricted(name: str, flags: int) -> int:
         return os.open(name, flags, mode)
 
-    content = files("agent.defaults").joinpath("starter", template).read_bytes()
+    content = files("agent.defaults").joinpath(*template.split("/")).read_bytes()
     try:
         # Exclusive: nothing is ever replaced, not even a dangling link. The permissions hold from the first byte on.
         with open(path, "xb", opener=restricted) as file:
             file.write(content)
     except FileExistsError:
-        return Act.KEPT
-    return Act.CREATED
+        return Written(path=path, act=Act.KEPT)
+    return Written(path=path, act=Act.CREATED, content=content)
 
 
 def _ignore(path: Path) -> Act:

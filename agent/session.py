@@ -1,128 +1,104 @@
-"""A command's working set: servers started, tools catalogued, model loaded; and one run in it, from case to report."""
+"""A command's working set: servers started and what they offer; every run of the command shares it."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import prompts
-from agent.callbacks import Answers
-from agent.catalog import Catalog, build_catalog
-from agent.errors import TicketNotWorkable
-from agent.gate import Gate
+from agent.catalog import NOTHING, Catalog, build_catalog
 from agent.host import Host
-from agent.journal import MemoryJournal, new_run_id
-from agent.ledger import Ledger
-from agent.loop import Finished, Run, work
-from agent.protocols import Approver, Model, Observer, Operator
-from agent.records import FormAnswer, JsonObject, RunMode
+from agent.pinning import Pinning
+from agent.protocols import Observer
 from agent.settings import Settings
 from agent.tickets import Helpdesk
-from agent.watch import watched
+from agent.unseen import without_unseen
+
+if TYPE_CHECKING:
+    # It needs Cedar, which is loaded by whoever reads a policy.
+    from agent.policies import Policies
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Started servers and what they offer; every run of one command shares it."""
+    """Started servers, their tools as the model is offered them, and the helpdesk as the configuration reads it."""
 
     settings: Settings
     host: Host
     catalog: Catalog
     helpdesk: Helpdesk
     observer: Observer
-    active: dict[str, Run] = field(default_factory=dict[str, Run])  # by run id; what an interruption leaves behind
+    # Tools that nobody has approved as they are, by `server.tool`, and why.
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    async def prepare(
-        self, ticket_id: str, *, model: Model, mode: RunMode, approver: Approver, operator: Operator
-    ) -> Run:
-        """Read the case and put a run together; nothing is asked of the model yet.
+    @cached_property
+    def policies(self) -> "Policies":
+        """The policy, checked against everything that the servers offer; read when it is first needed.
 
         Raises:
-            TicketNotFound: there is no such ticket.
-            TicketNotWorkable: it is in a state that the configuration leaves alone.
+            ConfigurationError: it has errors; the message names file and line of each.
         """
-        case = await self.helpdesk.open(ticket_id)
-        if not self.helpdesk.is_workable(case.ticket):
-            raise TicketNotWorkable(f"Ticket {ticket_id} is {case.ticket.status}: there is nothing to work.")
-        ledger = Ledger(versions={owner: case.value(f"{owner}.version") for owner in ("ticket", "customer")})
-        recorder = MemoryJournal(new_run_id(), lambda entry: self.observer.entry(ticket_id, entry))
-        roots = self.settings.roots
-        answers = Answers(
-            model=model,
-            operator=_Unhurried(operator, ledger),
-            recorder=recorder,
-            limits=self.settings.limits,
-            roots=[*([roots.knowledge] if roots.knowledge else []), *roots.folders],
-            on_spend=ledger.spend,
-        )
-        gate = Gate(
-            case=case,
-            catalog=self.catalog,
-            host=self.host,
-            settings=self.settings,
-            mode=mode,
-            approver=approver,
-            answers=answers,
-            recorder=recorder,
-            observer=self.observer,
-            ledger=ledger,
-        )
-        return Run(
-            case=case,
-            model=model,
-            gate=gate,
-            helpdesk=self.helpdesk,
-            catalog=self.catalog,
-            recorder=recorder,
-            observer=self.observer,
-            settings=self.settings,
-            mode=mode,
-            system=system_prompt(self.host, self.settings),
-            ledger=ledger,
-        )
+        from agent.policies import load_policies  # noqa: PLC0415 - see above
 
-    async def work(self, run: Run) -> Finished:
-        """Work the run to its report; an infrastructure failure is part of what is returned."""
-        self.active[run.recorder.run_id] = run
-        async with watched(run, self.host):
-            finished = await work(run)
-        # Not in a `finally`: a run that is cut short stays listed, so that its interruption can be told.
-        del self.active[run.recorder.run_id]
-        return finished
-
-
-class _Unhurried:
-    """An operator whose time is not the run's: while it answers, the run's clock stands still."""
-
-    def __init__(self, operator: Operator, ledger: Ledger) -> None:
-        self._operator = operator
-        self._ledger = ledger
-
-    async def fill_form(self, server: str, message: str, schema: JsonObject) -> FormAnswer:
-        with self._ledger.waiting():
-            return await self._operator.fill_form(server, message, schema)
-
-    async def visit_url(self, server: str, message: str, url: str) -> FormAnswer:
-        with self._ledger.waiting():
-            return await self._operator.visit_url(server, message, url)
+        return load_policies(self.settings.policy, self.catalog.tools, file=self.settings.policy_file)
 
 
 @asynccontextmanager
 async def open_session(
-    settings: Settings, observer: Observer, *, trace: Callable[[str, str, str], None] | None = None
+    settings: Settings,
+    observer: Observer,
+    *,
+    is_strict: bool,
+    trace: Callable[[str, str, str], None] | None = None,
+    targets: Mapping[str, object] | None = None,
 ) -> AsyncGenerator[Session]:
-    """Start every configured server and yield the session; all of them are stopped when it is left."""
-    async with Host(settings, observer, trace=trace) as host:
-        catalog = build_catalog(
-            {name: server.tools for name, server in host.servers.items()},
-            {name: server.templates for name, server in host.servers.items()},
-            settings,
-        )
-        for tool in catalog.tools:
+    """Start every configured server and yield the session; all of them are stopped when it is left.
+
+    A server's first use is recorded. `is_strict` is who has nobody to tell that a tool was left out. `targets` stand
+    in for configured servers, as the host takes them.
+
+    Raises:
+        ServerChanged: a server is not as it was approved, and the command cannot go on without what changed.
+    """
+    pinning = Pinning.read(settings)
+    if is_strict:
+        pinning.refuse_other_ways()
+    async with Host(settings, observer, trace=trace, targets=targets) as host:
+        held = pinning.held(host.servers)
+        held.check(is_strict=is_strict)
+        pinning.approve(held.first)
+        session = session_over(host, settings, observer, left_out=held.unapproved)
+        for tool in session.catalog.tools:
             if tool.problem is not None:
                 observer.notice(f"{tool.qualified} is left out: {tool.problem}.")
-        yield Session(
-            settings=settings, host=host, catalog=catalog, helpdesk=Helpdesk(host, settings), observer=observer
-        )
+        for remark in held.remarks():
+            observer.notice(remark)
+        yield session
+
+
+def session_over(
+    host: Host, settings: Settings, observer: Observer, *, left_out: Mapping[str, str] = NOTHING
+) -> Session:
+    """Return the session over servers that have been started, without the tools that are left out.
+
+    Raises:
+        ConfigurationError: the configuration speaks of something that a tool does not have.
+    """
+    catalog = build_catalog(
+        {name: server.tools for name, server in host.servers.items()},
+        {name: server.templates for name, server in host.servers.items()},
+        settings,
+        left_out=left_out,
+    )
+    return Session(
+        settings=settings,
+        host=host,
+        catalog=catalog,
+        helpdesk=Helpdesk(host, settings),
+        observer=observer,
+        left_out=left_out,
+    )
 
 
 def system_prompt(host: Host, settings: Settings) -> str:
@@ -131,7 +107,7 @@ def system_prompt(host: Host, settings: Settings) -> str:
     It is the same for every run of a configuration: prompt caching depends on it.
     """
     trusted = [
-        f"# About the tools of {name}\n\n{server.instructions.strip()}"
+        f"# About the tools of {name}\n\n{without_unseen(server.instructions).strip()}"
         for name, server in sorted(host.servers.items())
         if server.instructions and settings.server(name).trust_instructions
     ]

@@ -55,12 +55,16 @@ class ServerSettings(_Frozen):
 
 
 class Limits(_Frozen):
-    """`[limits]`: what one run may use."""
+    """`[limits]`: what one run may use, and what all runs of a day may pay."""
 
     turns: int = Field(default=24, gt=0)
     seconds: float = Field(default=300, gt=0)
     usd: float = Field(default=0.50, gt=0)
     writes: int = Field(default=10, ge=0)
+    replies: int = Field(default=5, ge=0)  # of the writes, those that reach the customer
+    same_calls: int = Field(default=3, gt=0)  # with the same arguments
+    refunds_per_customer_day_cents: int = Field(default=50_000, ge=0)  # to one customer, since midnight UTC
+    refunds_per_day_cents: int = Field(default=200_000, ge=0)  # to all customers
     reply_seconds: float = Field(default=120, gt=0)  # one reply of the model, retries included
     sampling_calls: int = Field(default=8, ge=0)
     sampling_depth: int = Field(default=4, ge=0)  # requests that one tool call may make of the model
@@ -168,6 +172,8 @@ class Settings(_Frozen):
 
     home: Path  # data, logs and the demo helpdesk
     transports: Mapping[str, StdioTransport | HttpTransport]  # by server name
+    own_ways: Mapping[str, Mapping[str, Any]] = {}  # of the folder's own servers: as its file says it, nothing expanded
+    lock: Path = Path("support-agent.lock")  # which servers of the folder were approved, and as what
     servers: Mapping[str, ServerSettings] = {}
     limits: Limits = Limits()
     roots: Roots = Roots()
@@ -175,6 +181,10 @@ class Settings(_Frozen):
     customers: CustomerSettings | None = None
     tools: Mapping[QualifiedName, ToolSettings] = {}
     resources: Mapping[str, ResourceSettings] = {}
+    policy: str = ""  # what a call may do, in Cedar
+    policy_file: str = "policy.cedar"  # where it stands, for messages
+    journal: SecretStr | None = None  # a database URL; None: a SQLite file in `home`. It may hold a password
+    journal_key: SecretStr | None = None  # 64 hex digits; None: a file in `home`, made at first use
     model: str | None = None  # SUPPORT_AGENT_MODEL or `model = …` in support-agent.toml
     api_key: SecretStr | None = None
     base_url: str | None = None

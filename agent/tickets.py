@@ -25,6 +25,7 @@ from agent.records import (
     ToolResult,
 )
 from agent.settings import Condition, QueueReference, RecordReference, Settings, ToolReference
+from agent.unseen import without_unseen
 
 _ENDED_BY = {
     "closed": (OutcomeKind.CLOSED, Effect.CLOSE),
@@ -68,6 +69,14 @@ class Helpdesk:
             return await self._record(self._tickets.server, self._tickets.record, {"ticket_id": ticket_id})
         except NotFound as missing:
             raise TicketNotFound(f"There is no ticket {ticket_id}.") from missing
+
+    async def requester(self, ticket_id: str) -> str:
+        """Return the e-mail address of the person who wrote the ticket.
+
+        Raises:
+            TicketNotFound: the helpdesk knows no such ticket.
+        """
+        return str(self._fields(ticket_id, await self.record(ticket_id))["requester"])
 
     async def version(self, ticket_id: str) -> Any:
         """Return the version now of a ticket that is being worked, or None where the helpdesk keeps none."""
@@ -260,7 +269,7 @@ class Helpdesk:
         arguments = {name: str(value) for name, value in values.items() if value is not None}
         arguments |= {name: "unknown" for name, value in values.items() if value is None}
         result = await self._host.get_prompt(self._tickets.server, prompt.name, arguments)
-        return [text for message in result.messages if (text := getattr(message.content, "text", None))]
+        return [without_unseen(text) for message in result.messages if (text := getattr(message.content, "text", None))]
 
     async def _page(self, queue: QueueReference, cursor: Any) -> JsonObject:
         # "$cursor" says which argument takes it; without one, it is `cursor`, as MCP itself calls it.
@@ -294,7 +303,9 @@ class Helpdesk:
 
 def untrusted(origin: str, text: str) -> str:
     """Return the text between tags that say where it is from; it cannot close them itself."""
-    closed = re.sub(r"<(?=\s*/?\s*untrusted)", "&lt;", text, flags=re.IGNORECASE)
+    # First: an unseen character in a tag would hide the tag from the second step, and then be gone.
+    seen = without_unseen(text)
+    closed = re.sub(r"<(?=\s*/?\s*untrusted)", "&lt;", seen, flags=re.IGNORECASE)
     return f'<untrusted origin="{quote(origin, safe=" @.+-_")}">\n{closed}\n</untrusted>'
 
 

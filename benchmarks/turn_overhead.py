@@ -1,7 +1,7 @@
-"""What one turn costs the host itself: loop, gate, host and record, in CPU of its own process.
+"""What one turn costs the host itself: loop, gate, host and journal, in CPU of its own process.
 
 A model that answers at once asks for the echo tool of a stdio server, turn after turn, through everything that a real
-run passes: built-in helpdesk, catalog, policy, recorded entries. The servers' own CPU is not counted. The runs are dry
+run passes: built-in helpdesk, catalog, policy, journal. The servers' own CPU is not counted. The runs are dry
 ones: a read goes the same way in both modes, and every round finds the ticket as it was.
 """
 
@@ -14,12 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent import approval
+from agent.account import this_process
+from agent.assembly import Assembly
 from agent.configuration import load
+from agent.intake import Intake
+from agent.journal import open_journal
+from agent.locks import Locks
 from agent.loop import Finished
 from agent.records import JsonObject, ModelRequest, OutcomeKind, Reply, RunMode
 from agent.render import SilentView
 from agent.render.questions import DecliningOperator
-from agent.session import Session, open_session
+from agent.session import open_session
 from benchmarks.figures import Figures, Limit, begin, conclude
 from benchmarks.places import ROOT, Place, temporary_place
 
@@ -79,10 +84,22 @@ def main() -> None:
 async def _measured(place: Place) -> list[tuple[float, float]]:
     _write_configuration(place.work)
     settings = load(folder=place.work, environ=place.environment())
-    async with open_session(settings, SilentView()) as session:
-        gc.collect()
-        gc.freeze()  # as the command does before its first turn
-        return [await _round(session) for _ in range(ROUNDS + 1)][1:]
+    journal, locks = open_journal(settings), Locks(settings.home / "locks")
+    try:
+        async with open_session(settings, SilentView(), is_strict=True) as session:
+            assembly = Assembly(
+                session=session,
+                model=Echoing(),
+                approver=approval.never(),
+                operator=DecliningOperator(),
+                owner=this_process(locks.place_id),
+            )
+            intake = Intake(assembly=assembly, journal=journal, locks=locks, mode=RunMode.DRY_RUN)
+            gc.collect()
+            gc.freeze()  # as the command does before its first turn
+            return [await _round(intake) for _ in range(ROUNDS + 1)][1:]
+    finally:
+        await journal.aclose()
 
 
 def _write_configuration(folder: Path) -> None:
@@ -91,14 +108,13 @@ def _write_configuration(folder: Path) -> None:
     (folder / "support-agent.toml").write_text(CONFIGURATION, encoding="utf-8")
 
 
-async def _round(session: Session) -> tuple[float, float]:
+async def _round(intake: Intake) -> tuple[float, float]:
     """Return the CPU and wall seconds of one run."""
-    run = await session.prepare(
-        "42", model=Echoing(), mode=RunMode.DRY_RUN, approver=approval.never(), operator=DecliningOperator()
-    )
+    run = await intake.prepare("42")
     cpu_s, wall_s = time.process_time(), time.perf_counter()
-    finished = await session.work(run)
+    finished = await intake.work(run)
     used = time.process_time() - cpu_s, time.perf_counter() - wall_s
+    intake.release(run)
     _check(finished)
     return used
 

@@ -17,12 +17,15 @@ To add a section: one `Section` below, its heading in docs/compatibility.md, and
 Versions of programs are cells or keys, read from the programs by the tests.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
+
+from tests.left_out import LEFT_OUT, told_by_worker, told_to_session
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "compatibility.md"
 
@@ -133,6 +136,11 @@ class Tables:
                 "if that is right, run this test with --write-compatibility"
             )
 
+    def add(self, found: Iterable[tuple[str, Sequence[str], Mapping[str, str]]]) -> None:
+        """Take what was found, and compared, elsewhere."""
+        for title, name, row in found:
+            self.found[title].setdefault(tuple(name), {}).update(row)
+
     def left_over(self, title: str) -> list[str]:
         """Return the committed cells that no test of this session has found."""
         found = self.found[title]
@@ -194,10 +202,23 @@ def _replaced(text: str, section: Section, rows: Rows) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-# The pytest plugin.
+# The pytest plugin. Tests may run in several workers: each compares what it finds with the committed tables, and tells
+# it to the session, which knows the whole.
 
 _tables = pytest.StashKey[Tables]()
-_unfinished = pytest.StashKey[set[str]]()
+_progress = pytest.StashKey["Progress"]()
+
+
+@dataclass(kw_only=True, slots=True)
+class Progress:
+    """How many tests of each file there are, and how many of them have passed, in all workers."""
+
+    collected: Counter[str] = field(default_factory=Counter[str])
+    passed: Counter[str] = field(default_factory=Counter[str])
+
+    def is_done(self, file: str) -> bool:
+        """Whether every test of a file ran and passed."""
+        return 0 < self.collected[file] == self.passed[file]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -206,7 +227,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_tables] = Tables(DOCUMENT, SECTIONS, is_writing=bool(config.getoption("--write-compatibility")))
-    config.stash[_unfinished] = set()
+    config.stash[_progress] = Progress()
 
 
 @pytest.fixture
@@ -215,21 +236,34 @@ def compatibility(request: pytest.FixtureRequest) -> Record:
     return request.config.stash[_tables].record
 
 
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        item.config.stash[_unfinished].add(item.nodeid.partition("::")[0])
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[_progress].collected.update(_file(item) for item in session.items)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterable[None]:  # a generator, as pluggy wants a wrapper
     report: pytest.TestReport = yield  # pyright: ignore[reportAssignmentType]  # what the inner hook returns
-    if not report.passed:
-        item.config.stash[_unfinished].add(item.nodeid.partition("::")[0])
+    if report.when == "call" and report.passed:
+        item.config.stash[_progress].passed[_file(item)] += 1
     return report
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    tables, progress = node.config.stash[_tables], node.config.stash[_progress]
+    told = told_to_session(node).get(__name__, {"found": [], "collected": {}, "passed": {}})
+    tables.add(told["found"])
+    progress.collected |= Counter(told["collected"])  # every worker collects the same
+    progress.passed += Counter(told["passed"])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    tables, whole = session.config.stash[_tables], list(_wholly_run(session))
+    tables, progress = session.config.stash[_tables], session.config.stash[_progress]
+    if (told := told_by_worker(session.config)) is not None:
+        found = [(title, name, row) for title, rows in tables.found.items() for name, row in rows.items()]
+        told[__name__] = {"found": found, "collected": dict(progress.collected), "passed": dict(progress.passed)}
+        return
+    whole = list(_wholly_run(session.config))
     if tables.is_writing:
         tables.write(whole)
     elif any(tables.left_over(title) for title in whole) and session.exitstatus == pytest.ExitCode.OK:
@@ -238,15 +272,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     tables = config.stash[_tables]
-    session = terminalreporter._session
-    for title in [] if tables.is_writing or session is None else _wholly_run(session):
+    for title in [] if tables.is_writing else _wholly_run(config):
         for cell in tables.left_over(title):
             terminalreporter.write_line(f"{DOCUMENT.name}, {title}: no test records {cell}", red=True)
 
 
-def _wholly_run(session: pytest.Session) -> Iterable[str]:
+def _wholly_run(config: pytest.Config) -> Iterable[str]:
     """Yield the sections all of whose writers ran in full and passed; only there a missing row says something."""
-    ran = {item.nodeid.partition("::")[0] for item in session.items} - session.config.stash[_unfinished]
-    if any("::" in argument for argument in session.config.args) or session.shouldstop or session.shouldfail:
+    left_out, progress = config.stash[LEFT_OUT], config.stash[_progress]
+    if any("::" in argument for argument in config.args):
         return
-    yield from (section.title for section in SECTIONS if set(section.writers) <= ran)
+    yield from (
+        section.title
+        for section in SECTIONS
+        if all(progress.is_done(file) and not left_out[file] for file in section.writers)
+    )
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]

@@ -1,5 +1,6 @@
 """What every test stands on: asyncio, a home of its own, and no way to a real model."""
 
+import gc
 import os
 import signal
 import sys
@@ -16,7 +17,27 @@ guard.install()
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and children would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.compatibility", "tests.databases"]
+pytest_plugins = [
+    "tests.left_out",
+    "tests.compatibility",
+    "tests.databases",
+    "tests.examples",
+    "tests.journals",
+    "tests.kill.fixtures",
+]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run the tests of one file right here: they would be over before workers have started."""
+    places = {argument.partition("::")[0] for argument in config.args}
+    return 0 if len(places) == 1 and Path(*places).is_file() else None
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()  # some tests collect garbage again and again: all these modules and tests are none
+
 
 _FOREIGN = ("ANTHROPIC_", "SUPPORT_AGENT_", "XDG_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -66,6 +87,7 @@ def clean_env(home: Path) -> CleanEnv:
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
             "PYTHONUTF8": "1",
             "SUPPORT_AGENT_HOME": str(home),
+            "SUPPORT_AGENT_TRUST": str(Path.cwd()),  # what a test writes into its folder is meant to be used
             "TERM": "dumb",
             **guard.CLOSED_PROXY,
             **({} if base_url is None else {"ANTHROPIC_BASE_URL": base_url}),

@@ -114,10 +114,11 @@ def running_postgres() -> Generator[Postgres]:
         missing("psycopg is not installed (pip install -e '.[dev]')")
     programs = binaries()
     folder = Path(tempfile.mkdtemp(prefix="support-agent-pg-", dir="/tmp"))
-    port = _free_port()
     if os.geteuid() == 0:
         shutil.chown(folder, _account().pw_name)
-    _initialize(programs, folder, {**_SETTINGS, "port": str(port)})
+    _initialize(programs, folder)
+    port = _free_port()  # as late as can be: whoever asks next may get the same
+    _configure(folder, {**_SETTINGS, "port": str(port)})
     with subprocess.Popen(
         ["/bin/sh", "-c", _LIFE, programs, folder],
         stdin=subprocess.PIPE,
@@ -135,7 +136,7 @@ def running_postgres() -> Generator[Postgres]:
             server.close()
 
 
-def _initialize(programs: Path, folder: Path, settings: Mapping[str, str]) -> None:
+def _initialize(programs: Path, folder: Path) -> None:
     # An order of texts that no program expects: what must not depend on it fails where it does.
     has_icu = int(programs.parent.name) >= 15
     icu = ["--locale-provider=icu", "--icu-locale=en"] if has_icu else []
@@ -149,6 +150,9 @@ def _initialize(programs: Path, folder: Path, settings: Mapping[str, str]) -> No
         capture_output=True,
         **_unprivileged(),
     )
+
+
+def _configure(folder: Path, settings: Mapping[str, str]) -> None:
     with (folder / "data" / "postgresql.conf").open("a") as configuration:
         configuration.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 

@@ -8,9 +8,31 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.commands import database, servers, setup, tickets, working
+    from agent.commands import (
+        approving,
+        database,
+        policies,
+        replaying,
+        resuming,
+        runs,
+        servers,
+        setup,
+        tickets,
+        working,
+    )
 
-__all__ = ["database", "servers", "setup", "tickets", "working"]
+__all__ = [
+    "approving",
+    "database",
+    "policies",
+    "replaying",
+    "resuming",
+    "runs",
+    "servers",
+    "setup",
+    "tickets",
+    "working",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,12 +1,12 @@
-"""`db upgrade`: the built-in servers create and migrate their own tables, wherever the configuration puts them."""
+"""`db upgrade`: the built-in servers and the journal create and migrate their tables, wherever these are put."""
 
 import asyncio
 from collections.abc import Mapping
 from itertools import pairwise
 
 from agent.commands.frame import Frame
-from agent.configuration import load_here
-from agent.errors import ConfigurationError, ServerStartFailed
+from agent.errors import ServerStartFailed
+from agent.journal import Upgraded, upgrade_journal
 from agent.settings import Settings, StdioTransport
 from agent.wire.transports import child_environment
 
@@ -15,22 +15,28 @@ _PACKAGE = "servers."
 
 
 async def upgrade(frame: Frame) -> int:
-    """Let each configured built-in server create or migrate its tables, one after another."""
-    settings = load_here()
-    servers = _upgradable(settings)
-    if not servers:
-        raise ConfigurationError(
-            "No configured server keeps its data in a database of support-agent's: there is nothing to upgrade. "
-            "A built-in server that is reached over HTTP is upgraded where it runs."
-        )
+    """Let each configured built-in server create or migrate its tables, one after another, and then the journal."""
+    settings = await frame.settings()
     done: list[dict[str, str]] = []
-    for name, transport in servers.items():
+    for name, transport in _upgradable(settings).items():
         sentence = await _upgraded(name, transport)
         done.append({"server": name, "sentence": sentence})
         frame.say(sentence)
+    journal = _told(await asyncio.to_thread(upgrade_journal, settings))
+    frame.say(journal)
     if frame.is_json:
-        frame.print_json({"databases": done})
+        frame.print_json({"databases": done, "journal": journal})
     return 0
+
+
+def _told(journal: Upgraded) -> str:
+    if journal.before is None:
+        what = f"were created (schema {journal.after})"
+    elif journal.before == journal.after:
+        what = f"are up to date (schema {journal.after})"
+    else:
+        what = f"were upgraded from schema {journal.before} to {journal.after}"
+    return f"{journal.place}: the tables for the journal {what}."
 
 
 def _upgradable(settings: Settings) -> Mapping[str, StdioTransport]:

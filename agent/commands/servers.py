@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from agent.catalog import Catalog, build_catalog
 from agent.commands.frame import Frame
-from agent.configuration import load_here
 from agent.errors import ServerError, UsageError
 from agent.host import ConnectedServer, Host
+from agent.pinning import Pinning
 from agent.records import JsonObject
 from agent.render import (
     NamedLine,
@@ -29,7 +29,7 @@ HANDED_ON = "SUPPORT_AGENT_SERVER_TOKEN"
 
 async def list_servers(frame: Frame) -> int:
     """Show every configured server: what it offers, or why it does not start."""
-    settings = load_here()
+    settings = await frame.settings()
     lines = await asyncio.gather(*(_line(frame, settings, name) for name in sorted(settings.transports)))
     if frame.is_json:
         frame.print_json({"servers": [_line_json(line) for line in lines]})
@@ -40,10 +40,12 @@ async def list_servers(frame: Frame) -> int:
 
 async def show(frame: Frame, name: str) -> int:
     """Show one server: version and transport agreed upon, what it can, tools with their effects, and the rest."""
-    settings = load_here()
-    async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
+    settings = await frame.settings()
+    async with Host(only(settings, name), SilentView(), trace=frame.trace) as host:
         server = host.servers[name]
-        sheet = _sheet(server, build_catalog({name: server.tools}, {name: server.templates}, settings), settings)
+        left_out = Pinning.read(settings).held(host.servers).unapproved
+        catalog = build_catalog({name: server.tools}, {name: server.templates}, settings, left_out=left_out)
+        sheet = _sheet(server, catalog, settings)
     if frame.is_json:
         frame.print_json(_sheet_json(sheet) | {"capabilities": _capabilities(server)})
     else:
@@ -51,14 +53,14 @@ async def show(frame: Frame, name: str) -> int:
     return 0
 
 
-async def serve(name: str, *, http: int | None = None) -> int:
+async def serve(frame: Frame, name: str, *, http: int | None = None) -> int:
     """Become one configured stdio server, on this process's own streams; returns only when that fails.
 
     A port is handed on as `--http PORT`, with the variable that holds the token: whether the server knows either is
     for the server to say.
     """
-    settings = load_here()
-    transport = _only(settings, name).transports[name]
+    settings = await frame.settings()
+    transport = only(settings, name).transports[name]
     if not isinstance(transport, StdioTransport):
         raise UsageError(f"{name} runs elsewhere, at {transport.url}: connect to it there.")
     sys.stdout.flush()
@@ -73,7 +75,12 @@ async def serve(name: str, *, http: int | None = None) -> int:
         raise UsageError(f"{name} cannot be started: {transport.command}: {(error.strerror or '').lower()}.") from error
 
 
-def _only(settings: Settings, name: str) -> Settings:
+def only(settings: Settings, name: str) -> Settings:
+    """Return the settings with this server alone.
+
+    Raises:
+        UsageError: there is no such server.
+    """
     if name not in settings.transports:
         raise UsageError(f"There is no server {name!r}. Configured are: {', '.join(sorted(settings.transports))}.")
     return settings.model_copy(update={"transports": {name: settings.transports[name]}})
@@ -81,7 +88,7 @@ def _only(settings: Settings, name: str) -> Settings:
 
 async def _line(frame: Frame, settings: Settings, name: str) -> ServerLine:
     try:
-        async with Host(_only(settings, name), SilentView(), trace=frame.trace) as host:
+        async with Host(only(settings, name), SilentView(), trace=frame.trace) as host:
             return _running(host.servers[name])
     except ServerError as error:
         return ServerLine(name=name, transport=settings.transports[name].type, is_running=False, failure=str(error))

@@ -1,16 +1,18 @@
 """`init` and `doctor`: a folder to start from, and what is configured, missing or wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
-from agent.catalog import build_catalog
+from agent.catalog import OfferedTool, build_catalog
 from agent.commands.frame import Frame
-from agent.configuration import load_here
+from agent.commands.trusting import trust_written
 from agent.errors import ConfigurationError, InfrastructureError, ServerError, ServerStartFailed
 from agent.host import Host
 from agent.models import OFFLINE, model_name
-from agent.render import Check, CheckState, SilentView, show_checks
+from agent.pinning import Held, Pinning, gone, remedy
+from agent.policies import Severity, unjudgeable
+from agent.render import Check, CheckState, SilentView, show_checks, show_notice
 from agent.scaffold import write_starter
 from agent.session import open_session
 from agent.settings import Settings, StdioTransport
@@ -22,8 +24,12 @@ _DEMO = "--demo"
 
 
 async def init_folder(frame: Frame) -> int:
-    """Write the starter files that are not there yet into the current folder."""
+    """Write the starter files that are not there yet into the current folder, and trust what was written."""
     written = write_starter(Path.cwd())
+    if remark := trust_written(
+        Path.cwd(), {file.path.name: file.content for file in written if file.content is not None}
+    ):
+        show_notice(frame.err, remark)
     if frame.is_json:
         frame.print_json({"files": [{"path": str(file.path), "act": file.act.value} for file in written]})
     for file in written:
@@ -34,7 +40,7 @@ async def init_folder(frame: Frame) -> int:
 
 async def init_demo(frame: Frame, *, is_reset: bool) -> int:
     """Create the demo helpdesk, or with `is_reset` create it anew."""
-    settings = load_here()
+    settings = await frame.settings()
     demos = {
         name: transport
         for name, transport in settings.transports.items()
@@ -45,7 +51,7 @@ async def init_demo(frame: Frame, *, is_reset: bool) -> int:
     if is_reset:
         for name, transport in demos.items():
             await _reset(name, transport)
-    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+    async with open_session(settings, SilentView(), is_strict=False, trace=frame.trace) as session:
         waiting = len(await session.helpdesk.queue())
     if frame.is_json:
         frame.print_json({"home": str(settings.home), "waiting": waiting})
@@ -70,7 +76,7 @@ async def _reset(name: str, transport: StdioTransport) -> None:
 
 async def doctor(frame: Frame) -> int:
     """Check the configuration, the model, the servers and the helpdesk, and say how to mend what is wrong."""
-    checks = [check async for check in _checks()]
+    checks = [check async for check in _checks(frame)]
     if frame.is_json:
         frame.print_json(
             {"checks": [{"state": c.state.value, "sentence": c.sentence, "fix": c.fix or None} for c in checks]}
@@ -80,14 +86,17 @@ async def doctor(frame: Frame) -> int:
     return 3 if any(check.state is CheckState.FAIL for check in checks) else 0
 
 
-async def _checks() -> AsyncIterator[Check]:
+async def _checks(frame: Frame) -> AsyncIterator[Check]:
     try:
-        settings = load_here()
+        settings = await frame.settings()
     except ConfigurationError as mistake:
         yield Check(state=CheckState.FAIL, sentence=str(mistake))
         return
+    here = await frame.here()
     sources = ", ".join(settings.sources) or "the built-in helpdesk; this folder has no files of its own"
     yield Check(state=CheckState.OK, sentence=f"Configuration: {sources}")
+    if here.folder.files:
+        yield Check(state=CheckState.OK, sentence=f"{', '.join(here.folder.files)}: {here.ground.value}")
     yield Check(state=CheckState.OK, sentence=f"Data and logs: {settings.home}")
     yield _model_check(settings)
     try:
@@ -115,6 +124,9 @@ async def _server_checks(host: Host, settings: Settings) -> AsyncIterator[Check]
     for name, server in sorted(host.servers.items()):
         offered = f"{len(server.tools)} tools, MCP {server.protocol_version} over {server.transport}"
         yield Check(state=CheckState.OK, sentence=f"Server {name}: {offered}")
+    held = Pinning.read(settings).held(host.servers)
+    for check in _pin_checks(held):
+        yield check
     known = {f"{name}.{tool.name}" for name, server in host.servers.items() for tool in server.tools}
     for missing in sorted(name for name in settings.tools if name not in known and name.split(".")[0] in host.servers):
         yield Check(
@@ -126,7 +138,10 @@ async def _server_checks(host: Host, settings: Settings) -> AsyncIterator[Check]
         {name: server.tools for name, server in host.servers.items()},
         {name: server.templates for name, server in host.servers.items()},
         settings,
+        left_out=held.unapproved,
     )
+    for check in _policy_checks(settings, catalog.tools):
+        yield check
     unnamed = [tool.qualified for tool in catalog.tools if tool.qualified not in settings.tools]
     if unnamed:
         yield Check(
@@ -135,6 +150,28 @@ async def _server_checks(host: Host, settings: Settings) -> AsyncIterator[Check]
             fix="Give each a [tools] table with its effect.",
         )
     yield await _helpdesk_check(host, settings)
+
+
+def _policy_checks(settings: Settings, tools: Sequence[OfferedTool]) -> Iterator[Check]:
+    from agent.policies import check as mistakes_in  # noqa: PLC0415 - `init` needs no Cedar
+
+    findings = mistakes_in(settings.policy, tools, file=settings.policy_file)
+    for finding in findings:
+        state = CheckState.FAIL if finding.severity is Severity.ERROR else CheckState.WARN
+        yield Check(state=state, sentence=f"Policy {finding}", fix="`support-agent policy check` shows all of them.")
+    if not findings:
+        yield Check(state=CheckState.OK, sentence=f"Policy: {settings.policy_file}")
+    for problem in unjudgeable(tools).values():
+        yield Check(state=CheckState.WARN, sentence=f"Every call is denied: {problem}")
+
+
+def _pin_checks(held: Held) -> Iterator[Check]:
+    for name, difference in held.differences.items():
+        if difference.needs_approval:
+            sentence = f"Server {name} is not as it was approved: {difference.told()}"
+            yield Check(state=CheckState.WARN, sentence=sentence, fix=remedy(name))
+        if difference.gone:
+            yield Check(state=CheckState.WARN, sentence=gone(name, difference))
 
 
 async def _helpdesk_check(host: Host, settings: Settings) -> Check:

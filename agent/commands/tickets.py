@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands.frame import Frame
-from agent.configuration import load_here
 from agent.documents import at
 from agent.errors import ServerProtocolError, UsageError
 from agent.records import JsonObject
@@ -18,8 +17,8 @@ from agent.session import open_session
 
 async def list_tickets(frame: Frame, *, limit: int | None) -> int:
     """Show the tickets that wait for the agent."""
-    settings = load_here()
-    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+    settings = await frame.settings()
+    async with open_session(settings, SilentView(), is_strict=False, trace=frame.trace) as session:
         queue = await session.helpdesk.queue(limit)
     if frame.is_json:
         frame.print_json({"tickets": [item.summary for item in queue]})
@@ -30,8 +29,8 @@ async def list_tickets(frame: Frame, *, limit: int | None) -> int:
 
 async def show(frame: Frame, ticket_id: str) -> int:
     """Show one ticket's record, its conversation and its events."""
-    settings = load_here()
-    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+    settings = await frame.settings()
+    async with open_session(settings, SilentView(), is_strict=False, trace=frame.trace) as session:
         record = await session.helpdesk.record(ticket_id)
     if frame.is_json:
         frame.print_json(record)
@@ -44,8 +43,8 @@ async def show(frame: Frame, ticket_id: str) -> int:
 async def import_file(frame: Frame, file: Path) -> int:
     """Hand the tickets of a JSON file to the helpdesk and say which ids they were given."""
     tickets = _read_tickets(file)
-    settings = load_here()
-    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+    settings = await frame.settings()
+    async with open_session(settings, SilentView(), is_strict=False, trace=frame.trace) as session:
         with _handed_in():
             answer = await session.helpdesk.import_tickets(tickets)
     if frame.is_json:
@@ -57,8 +56,8 @@ async def import_file(frame: Frame, file: Path) -> int:
 
 async def reply_as_customer(frame: Frame, ticket_id: str, body: str) -> int:
     """Record a reply on the ticket as if its requester had sent it."""
-    settings = load_here()
-    async with open_session(settings, SilentView(), trace=frame.trace) as session:
+    settings = await frame.settings()
+    async with open_session(settings, SilentView(), is_strict=False, trace=frame.trace) as session:
         await session.helpdesk.record(ticket_id)  # an unknown ticket is told as everywhere else
         with _handed_in():
             answer = await session.helpdesk.customer_reply(ticket_id, body)

@@ -6,7 +6,7 @@ from itertools import chain
 
 from agent.configuration.locations import Keys, Mistake, label
 from agent.configuration.wording import did_you_mean
-from agent.records import CONFINING, Effect
+from agent.records import CONFINING, PRICE, Effect
 from agent.settings import RecordReference, ResourceSettings, Settings, ToolReference, ToolSettings
 
 _UNCONFINED = (
@@ -25,6 +25,7 @@ def first_contradiction(settings: Settings, *, disabled: Collection[str]) -> Mis
             _impossible_conditions(settings),
             _unknown_paths(settings),
             _unsafe_facts(settings),
+            _unpriced_payments(settings),
             _unconfined_reads(settings),
         ),
         None,
@@ -161,6 +162,17 @@ def _unsafe_facts(settings: Settings) -> Iterator[Mistake]:
                     sentence=f"{label(keys)} asks {fact.tool}, which [tools] must name as a read "
                     "that is bound to the case or public.",
                 )
+
+
+def _unpriced_payments(settings: Settings) -> Iterator[Mistake]:
+    for name, tool in settings.tools.items():
+        if tool.effect is Effect.MONEY and (missing := [fact for fact in PRICE if fact not in tool.facts]):
+            keys = ("tools", name, "facts")
+            yield Mistake(
+                keys=keys,
+                sentence=f"{label(keys)} needs {' and '.join(missing)}: what moves money is judged by how much, "
+                "which the host reads by itself.",
+            )
 
 
 def _unconfined_reads(settings: Settings) -> Iterator[Mistake]:

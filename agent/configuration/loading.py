@@ -1,7 +1,6 @@
-"""The three files of a folder and the environment, laid over the built-in helpdesk."""
+"""The four files of a folder and the environment, laid over the built-in helpdesk."""
 
 import json
-import os
 import re
 import sys
 import tomllib
@@ -10,12 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from agent.configuration.coherence import first_contradiction
+from agent.configuration.folder import DOTENV, LOCK, OWN, POLICY, SERVERS, Folder, read_folder
 from agent.configuration.locations import Mistake, Source, error, label
-from agent.configuration.transports import ServerFile, Transport, read_server_file, transports
+from agent.configuration.places import absolute, data_folder
+from agent.configuration.transports import ServerFile, Transport, read_server_file, transports, way_written
 from agent.configuration.variables import Unexpandable, Variables, read_variables
 from agent.configuration.wording import first_mistake
 from agent.errors import ConfigurationError
@@ -53,37 +53,36 @@ class _Document(BaseModel):
     resources: Mapping[str, ResourceSettings] = {}
 
 
-def load_here(*, model: str | None = None) -> Settings:
-    """Return the settings of the current folder and of this process's environment.
+def load(*, folder: Path, environ: Mapping[str, str], model: str | None = None) -> Settings:
+    """Return the settings of this folder as `settings_of` does, whether anybody has trusted its files or not.
 
     Raises:
-        ConfigurationError: the folder is gone, or what `load` raises.
+        ConfigurationError: a file cannot be read, or what `settings_of` raises.
     """
-    try:
-        folder = Path.cwd()
-    except OSError as gone:
-        raise ConfigurationError("The current folder no longer exists: change to another one.") from gone
-    return load(folder=folder, environ=os.environ, model=model)
+    return settings_of(read_folder(folder), environ=environ, model=model)
 
 
-def load(*, folder: Path, environ: Mapping[str, str], model: str | None = None) -> Settings:
-    """Return what `.env`, `.mcp.json` and `support-agent.toml` of the folder say, over the built-in helpdesk.
+def settings_of(here: Folder, *, environ: Mapping[str, str], model: str | None = None) -> Settings:
+    """Return what the files of the folder say, over the built-in helpdesk; a `policy.cedar` takes the default's place.
 
     `model` is the command line's and wins over `SUPPORT_AGENT_MODEL`, which wins over the file.
 
     Raises:
         ConfigurationError: the first mistake, with its file and line, and what is expected there.
     """
-    folder = folder.absolute()
-    dotenv, server_source, own = (_read(folder / name) for name in (".env", ".mcp.json", "support-agent.toml"))
+    folder = here.path
+    dotenv, server_source, own, own_policy = (here.source(name) for name in (DOTENV, SERVERS, OWN, POLICY))
+    policy = own_policy or _default(POLICY)
     variables = read_variables(environ, dotenv)
-    home = _home(folder, variables)
+    home = data_folder(folder, variables)
     variables = variables.supplied(SUPPORT_AGENT_HOME=str(home), SUPPORT_AGENT_PYTHON=sys.executable)
     server_file = read_server_file(server_source) if server_source else None
     document = _document(own, folder, variables, server_file.entries if server_file else ())
     settings = Settings(
         home=home,
         transports=_transports(document, server_file, folder, variables),
+        own_ways={name: way_written(server_file, name) for name in sorted(server_file.used)} if server_file else {},
+        lock=folder / LOCK,
         servers=document.servers,
         limits=document.limits,
         roots=document.roots,
@@ -91,67 +90,23 @@ def load(*, folder: Path, environ: Mapping[str, str], model: str | None = None) 
         customers=document.customers,
         tools=document.tools,
         resources=document.resources,
+        policy=policy.text,
+        policy_file=str(policy.path),
+        journal=_secret(variables, "SUPPORT_AGENT_JOURNAL"),
+        journal_key=_secret(variables, "SUPPORT_AGENT_JOURNAL_KEY"),
         model=model or variables.get("SUPPORT_AGENT_MODEL") or document.model or None,
         api_key=_api_key(variables),
         base_url=_base_url(variables),
-        sources=tuple(str(source.path) for source in (dotenv, server_source, own) if source),
+        sources=tuple(str(source.path) for source in (dotenv, server_source, own, own_policy) if source),
     )
     if mistake := first_contradiction(settings, disabled=server_file.disabled if server_file else ()):
         raise error(mistake, *(source for source in (own, server_source) if source))
     return settings
 
 
-def _read(path: Path) -> Source | None:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as missing:
-        if path.is_symlink():
-            raise ConfigurationError(f"{path} is a link to a file that does not exist.") from missing
-        return None
-    except IsADirectoryError as folder:
-        raise ConfigurationError(f"{path} is a folder; a file is expected there.") from folder
-    except OSError as unreadable:
-        raise ConfigurationError(
-            f"{path} cannot be read: {(unreadable.strerror or 'unknown error').lower()}."
-        ) from unreadable
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as undecodable:
-        line = data.count(b"\n", 0, undecodable.start) + 1
-        raise ConfigurationError(
-            f"{path}, line {line}: this is not UTF-8 text: save the file as UTF-8."
-        ) from undecodable
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise ConfigurationError(f"{path}, line {line}: a NUL character stands here: is this a text file?")
-    return Source(path=path, text=text)
-
-
 def _default(name: str) -> Source:
     # The path is only what a mistake would be reported under: packages may live inside an archive.
     return Source(path=Path(_DEFAULTS, name), text=files(_DEFAULTS).joinpath(name).read_text(encoding="utf-8"))
-
-
-def _home(folder: Path, variables: Variables) -> Path:
-    if chosen := variables.get("SUPPORT_AGENT_HOME"):
-        return _absolute(chosen, folder, variables)
-    home = platformdirs.user_data_path("support-agent", appauthor=False)
-    if not home.is_absolute():
-        raise ConfigurationError("This user has no data folder: set SUPPORT_AGENT_HOME to one.")
-    return home
-
-
-def _absolute(path: str, folder: Path, variables: Variables) -> Path:
-    if path == "~" or path.startswith("~/"):
-        path = (variables.get("HOME") or _users_home()) + path[1:]
-    return Path(os.path.normpath(folder / path))
-
-
-def _users_home() -> str:
-    try:
-        return str(Path.home())
-    except RuntimeError as unknown:
-        raise ConfigurationError("This user has no home folder that ~ could stand for: set HOME.") from unknown
 
 
 def _document(own: Source | None, folder: Path, variables: Variables, defined: Collection[str]) -> _Document:
@@ -234,7 +189,7 @@ def _expanded_roots(roots: JsonObject, source: Source, folder: Path, variables: 
             raise error(Mistake(keys=keys, sentence=f"{label(keys)} {problem}"), source) from problem
         if not expanded and key == "folders":
             raise error(Mistake(keys=keys, sentence=f"{label(keys)} must not hold an empty path."), source)
-        return str(_absolute(expanded, folder, variables)) if expanded else None
+        return str(absolute(expanded, folder, variables)) if expanded else None
 
     return {
         key: [path(item, key) for item in cast("list[Any]", value)] if isinstance(value, list) else path(value, key)
@@ -247,13 +202,13 @@ def _transports(
 ) -> dict[str, Transport]:
     """Return the servers of `.mcp.json`, and the built-in ones that the helpdesk needs and the file does not define."""
 
-    def absolute(path: str) -> str:
-        return str(_absolute(path, folder, variables))
+    def from_folder(path: str) -> str:
+        return str(absolute(path, folder, variables))
 
     helpdesk = {document.tickets.server, *([document.customers.server] if document.customers else [])}
     defined = set(file.entries) if file else set[str]()
-    found = transports(read_server_file(_default("mcp.json")), helpdesk - defined, variables, absolute)
-    return found | (transports(file, defined - file.disabled, variables, absolute) if file else {})
+    found = transports(read_server_file(_default("mcp.json")), helpdesk - defined, variables, from_folder)
+    return found | (transports(file, file.used, variables, from_folder) if file else {})
 
 
 def _api_key(variables: Variables) -> SecretStr | None:
@@ -261,6 +216,11 @@ def _api_key(variables: Variables) -> SecretStr | None:
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise variables.error("ANTHROPIC_API_KEY", "holds a character that no key has: paste it again.")
     return SecretStr(key) if key else None
+
+
+def _secret(variables: Variables, name: str) -> SecretStr | None:
+    value = variables.get(name)
+    return SecretStr(value) if value else None
 
 
 def _base_url(variables: Variables) -> str | None:

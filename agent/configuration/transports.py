@@ -37,6 +37,11 @@ class ServerFile:
     entries: Mapping[str, JsonObject]
     disabled: frozenset[str]  # servers that the file names and leaves out
 
+    @property
+    def used(self) -> frozenset[str]:
+        """The servers that are not left out."""
+        return frozenset(self.entries) - self.disabled
+
 
 def read_server_file(source: Source) -> ServerFile:
     """Return what the file defines; keys that only other hosts know are ignored.
@@ -68,6 +73,17 @@ def transports(
         ConfigurationError: an entry is wrong, or a variable that it needs is not set.
     """
     return {name: _transport(file, name, variables, absolute) for name in file.entries if name in names}
+
+
+def way_written(file: ServerFile, name: str) -> JsonObject:
+    """Return how the file says that a server is reached: unexpanded, and of `env` and `headers` the names alone.
+
+    It holds no value of a variable: those differ from machine to machine, and may be secrets.
+    """
+    entry, kind = file.entries[name], _kind(file, name)
+    written: JsonObject = {"type": kind} | {key: entry[key] for key in _KEYS[kind] if key in entry}
+    named = {key: sorted(cast("JsonObject", written[key])) for key in ("env", "headers") if written.get(key)}
+    return written | named
 
 
 def _transport(file: ServerFile, name: str, variables: Variables, absolute: Callable[[str], str]) -> Transport:

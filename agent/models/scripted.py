@@ -29,9 +29,11 @@ A turn has `text`, `calls` or both. All keys are optional:
   may come again, and gets the next turn.
 
 Which conversation a request belongs to: the one whose messages it continues; else the first unplayed one whose
-`match` occurs. A server's sampling request comes through the same model and is a conversation of its own, matched by
-its own first message. Every request must keep the Messages API's rules (`message_rules`) and repeat what was sent and
-replied before, unchanged. `aclose` fails when turns are left over.
+`match` occurs. A request that already holds replies is a run that goes on: as many turns as it holds replies were
+played by another process, and conversations that are never asked for may have been, too. A server's sampling request
+comes through the same model and is a conversation of its own, matched by its own first message. Every request must
+keep the Messages API's rules (`message_rules`) and repeat what was sent and replied before, unchanged. `aclose` fails
+when turns are left over.
 """
 
 import copy
@@ -121,6 +123,7 @@ class ScriptedModel:
         scripts = [*([Conversation(turns=tuple(turns))] if turns else ()), *conversations]
         self._conversations = [_Played(number=number, script=script) for number, script in enumerate(scripts, start=1)]
         self._has_mismatched = False
+        self._has_resumed = False
         self.requests: list[ModelRequest] = []
         """Every request so far, as it was when it came."""
 
@@ -188,14 +191,15 @@ class ScriptedModel:
         """Check that everything was played.
 
         Raises:
-            ScriptMismatch: turns are left over; not after an earlier mismatch, which explains them.
+            ScriptMismatch: turns are left over; not after an earlier mismatch, which explains them, nor of a model
+                that was asked nothing: its run was played to the end before.
         """
-        if self._has_mismatched:
+        if self._has_mismatched or not self.requests:
             return
         left = [
             f"{_called(played)}: {len(played.script.turns) - played.turns} of {len(played.script.turns)}"
             for played in self._conversations
-            if played.turns < len(played.script.turns)
+            if played.turns < len(played.script.turns) and (played.has_begun or not self._has_resumed)
         ]
         if left:
             raise ScriptMismatch(f"Turns of the script were never asked for: {'; '.join(left)}.")
@@ -210,6 +214,8 @@ class ScriptedModel:
         first = _text(messages[0]) if messages else ""
         for played in self._conversations:
             if not played.has_begun and played.script.match in first:
+                played.turns = sum(message["role"] == "assistant" for message in messages)
+                self._has_resumed |= played.turns > 0
                 return played
         unplayed = [played.script.match for played in self._conversations if not played.has_begun]
         raise ScriptMismatch(

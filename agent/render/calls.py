@@ -26,6 +26,7 @@ class CallStory:
 
     tool: str
     arguments: JsonObject
+    sent: JsonObject | None = None  # those of the model's own words, once the call was decided about
     effect: str = Effect.READ
     bound: frozenset[str] = frozenset()  # arguments that the host filled in
     verdict: str = Verdict.ALLOW
@@ -40,11 +41,13 @@ class CallStory:
 
     def decided(self, body: JsonObject) -> None:
         """Take a decision's body: the qualified name, the arguments as they would leave, the verdict."""
-        own = self.arguments
+        own = self.sent = self.arguments if self.sent is None else self.sent
         self.tool = body["tool"]
         self.effect = body.get("effect", Effect.UNNAMED)
-        self.verdict = body.get("verdict", Verdict.ALLOW)
-        self.reasons = list(body.get("reasons") or ())
+        verdict = body.get("verdict", Verdict.ALLOW)
+        # What a person was asked about, and why, stays told when it is then allowed.
+        if not (body.get("is_approved") and verdict == Verdict.ALLOW):
+            self.verdict, self.reasons = verdict, list(body.get("reasons") or ())
         self.stripped = [str(name) for name in body.get("stripped") or ()]
         leaving: JsonObject = body.get("arguments") or {}
         if not self.is_by_host:

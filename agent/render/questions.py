@@ -3,7 +3,6 @@
 What servers and models wrote stands behind a bar, so that none of it can pass for the host's own words.
 """
 
-import getpass
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from rich.text import Text
 
+from agent.account import operator_account
 from agent.records import Approval, FormAnswer, JsonObject, Proposal
 from agent.render.desk import Desk
 from agent.render.forms import Field, UnusableForm, complaint, expectation, fields_of, read_answer
@@ -39,7 +39,7 @@ class TerminalApprover:
                 is_granted, because = await self._answer(proposal)
             except EOFError:
                 is_granted, because = False, "no answer was given at the terminal"
-        return Approval(is_granted=is_granted, by=_operator(), because=because)
+        return Approval(is_granted=is_granted, by=operator_account(), because=because)
 
     async def _answer(self, proposal: Proposal) -> tuple[bool, str]:
         page, ticket = self._desk.page, proposal.case.ticket
@@ -223,13 +223,6 @@ class _Form:
                 return False
 
 
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, ImportError, OSError):
-        return "operator"  # an account without a name, as containers have it
-
-
 def _remark(page: Page, text: str) -> Line:
     return Line(lead=Text(page.symbols.care, style=Tone.CARE), indent=2, body=page.text(text))
 
@@ -249,15 +242,25 @@ def _proposal_lines(page: Page, proposal: Proposal) -> Iterator[Line]:
         *(("because", page.text(f"{reason.because} [{reason.rule}]")) for reason in proposal.decision.reasons),
     ):
         yield Line(lead=Text(f"  {name}", style=Tone.QUIET), indent=13, body=value)
-    yield Line(lead=Text("  arguments" if proposal.arguments else "  no arguments", style=Tone.QUIET), body=Text())
+    yield _part("arguments" if proposal.arguments else "no arguments")
     yield from _argument_lines(page, proposal.arguments)
+    if proposal.facts:
+        yield _part("read for it")
+        yield from _argument_lines(page, proposal.facts)
+    if proposal.changes:
+        yield _part("would change")
+        yield from _argument_lines(page, proposal.changes, sign=f" {page.symbols.arrow} ")
 
 
-def _argument_lines(page: Page, arguments: Mapping[str, Any]) -> Iterator[Line]:
+def _part(name: str) -> Line:
+    return Line(lead=Text(f"  {name}", style=Tone.QUIET), body=Text())
+
+
+def _argument_lines(page: Page, arguments: Mapping[str, Any], *, sign: str = " = ") -> Iterator[Line]:
     """Yield every argument in full: text of several lines behind a second bar, all else as JSON."""
     inner = Text.assemble(_margin(page), (f"  {page.symbols.inner_bar} ", Tone.QUIET))
     for name, value in arguments.items():
-        lead = page.text(name, style=Tone.STRONG).append(" = ", style=Tone.QUIET)
+        lead = page.text(name, style=Tone.STRONG).append(sign, style=Tone.QUIET)
         if isinstance(value, str) and "\n" in value:
             about = Text(f"text of {len(value):,} characters:", style=Tone.QUIET)
             yield Line(margin=_margin(page), body=lead.append_text(about))

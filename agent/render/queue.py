@@ -16,7 +16,7 @@ from agent.render.figures import count, dollars, seconds
 from agent.render.layout import Column, table
 from agent.render.live import Stage, notice_lines
 from agent.render.page import Line, Page, Tone
-from agent.render.story import record_fields
+from agent.render.story import case_fields
 from agent.render.summary import OUTCOME_TONES, outcome_symbol
 
 _WIDE = 120  # from here on requester and reason have columns of their own
@@ -51,6 +51,7 @@ class QueueView:
         self._work: dict[str, _Work] = {}
         self._rows: list[QueueRow] = []
         self._total = total
+        self._skipped = 0
         self._began_s = console.get_time()
 
     def __enter__(self) -> Self:
@@ -83,12 +84,17 @@ class QueueView:
         self._rows.append(row)
         self._stage.print(*_finished_lines(self._page, row))
 
+    def skipped(self, because: str) -> None:
+        """Show that one ticket is not this queue's to work."""
+        self._skipped += 1
+        self.notice(f"Skipped: {because}")
+
     def entry(self, ticket_id: str, entry: Entry) -> None:
         """Note what a ticket's run is at."""
         work = self._work.setdefault(ticket_id, _Work())
         match entry.kind:
             case EntryKind.CASE:
-                fields = record_fields(entry.body.get("ticket"))
+                fields = case_fields(entry.body.get("ticket"))
                 work.subject = str(fields.get("subject") or "")
                 work.requester = str(fields.get("requester") or "")
                 work.activity = "turn 1"
@@ -117,12 +123,13 @@ class QueueView:
             yield self._at_work_line(ticket_id, work, options.max_width)
         if len(at_work) > _MOST_AT_WORK:
             yield self._page.text(f"  and {count(len(at_work) - _MOST_AT_WORK, 'more ticket')}", style=Tone.QUIET)
+        over = len(self._rows) + self._skipped
         if self._total:
-            yield ProgressBar(total=self._total, completed=len(self._rows), width=min(options.max_width, 60))
+            yield ProgressBar(total=self._total, completed=over, width=min(options.max_width, 60))
             yield Segment.line()
-        of = f"{len(self._rows)}/{self._total}" if self._total is not None else str(len(self._rows))
+        of = f"{over}/{self._total}" if self._total is not None else str(over)
         elapsed = seconds(console.get_time() - self._began_s)
-        yield self._page.join(of, *_outcome_counts(self._rows), elapsed)
+        yield self._page.join(of, *_outcome_counts(self._rows), _skipped(self._skipped), elapsed)
 
     def _at_work_line(self, ticket_id: str, work: _Work, columns: int) -> Text:
         page = self._page
@@ -133,16 +140,19 @@ class QueueView:
         return Text("  ", style=Tone.QUIET).append_text(Text("  ").join(part for part in (name, subject, activity)))
 
 
-def show_queue(console: Console, rows: Sequence[QueueRow], *, duration_s: float | None = None) -> None:
+def show_queue(
+    console: Console, rows: Sequence[QueueRow], *, duration_s: float | None = None, skipped: int = 0
+) -> None:
     """Show the finished tickets as a table, and one line of totals.
 
-    `duration_s` is how long all of it took; runs overlap, so it is not the sum of theirs.
+    `duration_s` is how long all of it took; runs overlap, so it is not the sum of theirs. `skipped` counts the tickets
+    that were another process's to work.
     """
     page = Page(console)
     if rows:
         layout = _wide_table if page.columns >= _WIDE else _stacked_table
         page.print(Text(), *layout(page, rows), Text())
-    page.print(_totals(page, rows, duration_s))
+    page.print(_totals(page, rows, duration_s, skipped))
 
 
 def _finished_lines(page: Page, row: QueueRow) -> Iterator[Line]:
@@ -234,7 +244,11 @@ def _outcome(row: QueueRow) -> Text:
     return Text(kind.value, style=OUTCOME_TONES[kind])
 
 
-def _totals(page: Page, rows: Sequence[QueueRow], duration_s: float | None) -> Line:
+def _skipped(number: int) -> str:
+    return f"{number} skipped" if number else ""
+
+
+def _totals(page: Page, rows: Sequence[QueueRow], duration_s: float | None, skipped: int) -> Line:
     reports = [row.report for row in rows]
     unknown = sum(report.cost_usd is None for report in reports)
     cost = dollars(sum(report.cost_usd or 0 for report in reports)) if unknown < len(reports) or not reports else ""
@@ -243,6 +257,7 @@ def _totals(page: Page, rows: Sequence[QueueRow], duration_s: float | None) -> L
     parts = page.join(
         page.text(count(len(rows), "ticket"), style=Tone.STRONG),
         *_outcome_counts(rows),
+        _skipped(skipped),
         page.text(count(sum(report.turns for report in reports), "turn")),
         page.text(cost),
         page.text(seconds(duration_s) if duration_s is not None else ""),

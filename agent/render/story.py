@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from rich.text import Text
 
-from agent.records import Entry, EntryKind, JsonObject, OutcomeKind, RunMode, Usage
+from agent.records import Entry, EntryKind, JsonObject, OutcomeKind, Owner, RunMode, Usage
 from agent.render.calls import INDENT, CallStory, argument_text, aside_line, call_lines
 from agent.render.figures import dollars
 from agent.render.page import Line, Page, Tone
@@ -106,12 +106,16 @@ class Story:
             case EntryKind.NUDGE:
                 text = Text.assemble(("the host asks: ", Tone.CARE), self._page.text(body.get("text", "")))
                 yield Line(lead=f"    {self._page.symbols.arrow}", indent=INDENT, body=text)
+            case EntryKind.CLAIM | EntryKind.HANDOVER | EntryKind.STOPPED | EntryKind.CANCEL:
+                if kind is EntryKind.STOPPED:
+                    self._is_running, self._calls, self._streamed = False, {}, ""
+                yield Line(lead=f"    {self._page.symbols.care}", indent=INDENT, body=_turning(self._page, kind, body))
             case EntryKind.OUTCOME:
                 yield from self._outcome(body)
 
     def _case(self, body: JsonObject) -> Iterator[Line]:
         page = self._page
-        ticket, customer = record_fields(body.get("ticket")), record_fields(body.get("customer"))
+        ticket, customer = case_fields(body.get("ticket")), case_fields(body.get("customer"))
         name = page.text(f"#{body['ticket_id']}", style="bold")
         indent = max(name.cell_len + 1, 4)
         yield Line(lead=name, indent=indent, body=page.text(ticket.get("subject") or "", style="bold"))
@@ -192,9 +196,26 @@ class Story:
         )
 
 
-def record_fields(record: Any) -> Mapping[str, Any]:
+def case_fields(record: Any) -> Mapping[str, Any]:
     """Return the fields of a ticket or customer as a case entry has them; none for an unknown customer."""
-    return cast("Mapping[str, Any]", record) if isinstance(record, Mapping) else {}
+    fields = cast("Mapping[str, Any]", record).get("fields") if isinstance(record, Mapping) else None
+    return cast("Mapping[str, Any]", fields) if isinstance(fields, Mapping) else {}
+
+
+def _turning(page: Page, kind: EntryKind, body: JsonObject) -> Text:
+    """Return what another process, a person or a failure has made of the run."""
+    match kind:
+        case EntryKind.CLAIM:
+            owner = Owner(**body["owner"])
+            verb = "taken over" if body.get("is_taken_over") else "resumed"
+            said, more = f"{verb} by process ", f"{owner.pid} of {owner.user} on {owner.machine}"
+        case EntryKind.HANDOVER:
+            said, more = "the host hands over to people: ", str(body.get("because", ""))
+        case EntryKind.CANCEL:
+            said, more = "cancelled by ", f"{body.get('by')}: {body.get('because')}"
+        case _:
+            said, more = "stopped, and can go on from here: ", str(body.get("reason", ""))
+    return Text.assemble((said, Tone.CARE), page.text(more))
 
 
 def _arguments(sent: Any) -> JsonObject:

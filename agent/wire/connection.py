@@ -81,6 +81,8 @@ class Connection:
         self._offered: asyncio.Future[Offer] = loop.create_future()
         # An empty context: what is under way in the task that starts a server is not what the server asks about.
         self._task = loop.create_task(self._own(), name=f"server {self.name}", context=contextvars.Context())
+        # How a connection failed to end is told to whoever asks; asyncio would print it if nobody did.
+        self._task.add_done_callback(lambda _: self._failure())
 
     async def ready(self) -> Offer:
         """Return what the server offers, as soon as it is known.

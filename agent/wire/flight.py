@@ -14,6 +14,9 @@ import mcp_types
 class Answering(Protocol):
     """Answers what a server asks while one tool call is in flight."""
 
+    def again(self) -> None:
+        """The call is being made once more: what was asked before gets the same answers."""
+
     async def sample(
         self, params: mcp_types.CreateMessageRequestParams
     ) -> mcp_types.CreateMessageResult | mcp_types.CreateMessageResultWithTools | mcp_types.ErrorData:

@@ -28,7 +28,14 @@ class InProcess:
     mode: str = "auto"
 
 
-def open_link(name: str, transport: StdioTransport | HttpTransport | InProcess, home: Path) -> Link:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnWay:
+    """A way that whoever starts the host makes by itself, for tests; `open` returns a fresh one at every start."""
+
+    open: Callable[[], Link]
+
+
+def open_link(name: str, transport: StdioTransport | HttpTransport | InProcess | OwnWay, home: Path) -> Link:
     """Return a fresh way to the server; it can be entered once.
 
     Raises:
@@ -42,6 +49,8 @@ def open_link(name: str, transport: StdioTransport | HttpTransport | InProcess, 
                 mode=mode,
                 place="this process",
             )
+        case OwnWay(open=made):
+            return made()
         case StdioTransport():
             return _stdio(name, transport, home)
         case HttpTransport():

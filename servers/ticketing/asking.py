@@ -26,6 +26,9 @@ LONGEST_SAMPLE = 60_000
 """Characters of a ticket that are summarized; of a longer one, the beginning and the end."""
 
 
+_TICKET_TAG = re.compile(r"<(?=\W*" + r"\W*".join("ticket") + r"\b)", re.IGNORECASE)
+
+
 class PriorityChoice(BaseModel):
     """The form that a person fills in."""
 
@@ -119,8 +122,8 @@ def _text_of(completion: CreateMessageResult) -> str:
 
 
 def _sample_of(markdown: str) -> str:
-    # The prompt ends the ticket with this tag; a customer's text must not.
-    text = re.sub(r"<(?=/?\s*ticket\b)", "&lt;", markdown, flags=re.IGNORECASE)
+    # The prompt ends the ticket with this tag; a customer's text must not, whatever hides between its letters.
+    text = _TICKET_TAG.sub("&lt;", markdown)
     if len(text) <= LONGEST_SAMPLE:
         return text
     half = LONGEST_SAMPLE // 2

@@ -5,24 +5,24 @@ from typing import Any
 from tests.cli.conftest import Once
 from tests.cli.shell import Ended, Shell, bad, call, turn
 
-PAID = [("inv_3101", "paid"), ("inv_3102", "paid")]
-REFUNDED = [("inv_3101", "paid"), ("inv_3102", "refunded")]
+PAID = [("inv_4209", "paid"), ("inv_4210", "paid")]
+REFUNDED = [("inv_4209", "paid"), ("inv_4210", "refunded")]
 
 
 def worked(shell: Shell, *options: str) -> tuple[Ended, Shell]:
-    """Ask for a refund, for an unnamed tool and for a deletion on ticket 44, and close it all the same."""
+    """Ask for a refund, for an unnamed tool and for a deletion on ticket 45, and close it all the same."""
     shell.servers(mine=bad("--folder", shell.work))
     shell.write("support-agent.toml", '[tools."mine.big"]\neffect = "deletion"\n')
     script = shell.script(
         turn(
-            call("customers.issue_refund", invoice_id="inv_3102", reason="Cancelled within 14 days."),
+            call("customers.issue_refund", invoice_id="inv_4210", reason="Cancelled within 14 days."),
             call("mine.echo"),
             call("mine.big"),
         ),
         turn(call("ticketing.close_ticket", resolution="Hi,\n\nDone.\n\n— Support Team"), expect=["Denied: "]),
         turn(text="Closed."),
     )
-    return shell.run("run", "--ticket", "44", "--model", script, "--json", *options), shell
+    return shell.run("run", "--ticket", "45", "--model", script, "--json", *options), shell
 
 
 def effects(ended: Ended) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def effects(ended: Ended) -> dict[str, Any]:
 
 
 def invoices(shell: Shell) -> list[tuple[str, str]]:
-    return shell.query("customers", "SELECT id, status FROM invoices WHERE id LIKE 'inv_31%' ORDER BY id")
+    return shell.query("customers", "SELECT id, status FROM invoices WHERE id LIKE 'inv_42%' ORDER BY id")
 
 
 def test_without_a_person_money_and_unnamed_tools_are_denied_and_the_run_goes_on(shell: Shell, once: Once):
@@ -49,7 +49,10 @@ def test_without_a_person_money_and_unnamed_tools_are_denied_and_the_run_goes_on
 def test_the_reasons_of_a_denial_stand_in_the_report(shell: Shell, once: Once):
     ended, _ = once("nobody", lambda: worked(shell, "--approve", "ask"))
     unasked = "It was not given: no person is there to ask."
-    assert effects(ended)["issue_refund"]["reasons"] == ["Money leaves only with a person's approval.", unasked]
+    assert effects(ended)["issue_refund"]["reasons"] == [
+        "A refund beyond what the agent may give by itself needs a person's approval.",
+        unasked,
+    ]
     assert effects(ended)["echo"]["reasons"] == ["No configuration vouches for what this tool does.", unasked]
     assert effects(ended)["big"]["reasons"] == ["Nothing is deleted by this agent."]
 
@@ -57,10 +60,10 @@ def test_the_reasons_of_a_denial_stand_in_the_report(shell: Shell, once: Once):
 def test_the_amount_of_a_refund_is_read_by_the_host(shell: Shell, once: Once):
     ended, _ = once("nobody", lambda: worked(shell, "--approve", "ask"))
     assert effects(ended)["issue_refund"]["arguments"] == {
-        "customer_id": "cus_1003",
-        "invoice_id": "inv_3102",
+        "customer_id": "cus_1004",
+        "invoice_id": "inv_4210",
         "reason": "Cancelled within 14 days.",
-        "expected_amount_cents": 8400,
+        "expected_amount_cents": 24000,
     }
 
 
@@ -70,7 +73,7 @@ def test_approve_always_makes_the_refund_and_says_so_beforehand(shell: Shell, on
     assert ended.code == 0
     assert (effects(ended)["issue_refund"]["status"], effects(ended)["echo"]["status"]) == ("done", "done")
     assert invoices(there) == REFUNDED
-    assert there.query("customers", "SELECT invoice, amount_cents FROM refunds") == [("inv_3102", 8400)]
+    assert there.query("customers", "SELECT invoice, amount_cents FROM refunds") == [("inv_4210", 24000)]
     assert there.query("customers", "SELECT kind, key FROM customer_events WHERE key IS NOT NULL") == [
         ("refunded", effects(ended)["issue_refund"]["key"])
     ]

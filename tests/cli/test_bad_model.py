@@ -96,7 +96,7 @@ def test_another_customers_ticket_and_record_cannot_be_read(shell: Shell, once: 
     _, results, _ = once("42", lambda: worked(shell))
     for name in ("other", "person"):
         assert results[name]["is_error"]
-        assert text(results[name]).startswith("Denied: only this run's own ticket and customer, ")
+        assert text(results[name]).startswith("Denied: Only this run's own ticket and customer, ")
 
 
 def test_a_call_with_half_a_surrogate_pair_is_no_call_and_is_asked_for_again(shell: Shell, once: Once):

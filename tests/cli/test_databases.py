@@ -45,7 +45,8 @@ def team(bare: Shell, postgres: Postgres, database: str) -> Shell:
         customers=built_in("customers", DATABASE_URL="${CUSTOMERS_DATABASE_URL}"),
     )
     url = postgres.tcp_url(database)
-    bare.write(".env", f"TICKETING_DATABASE_URL={url}\nCUSTOMERS_DATABASE_URL={url}\n")
+    names = ("TICKETING_DATABASE_URL", "CUSTOMERS_DATABASE_URL", "SUPPORT_AGENT_JOURNAL")
+    bare.write(".env", "".join(f"{name}={url}\n" for name in names))
     return bare
 
 
@@ -55,6 +56,7 @@ def test_an_upgrade_makes_the_demo_of_a_folder_without_files(bare: Shell):
     assert first.out == (
         f"{bare.data}/customers.sqlite: the tables for customers were created (schema 1).\n"
         f"{bare.data}/ticketing.sqlite: the tables for ticketing were created (schema 1).\n"
+        f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 1).\n"
     )
     assert second.out == first.out.replace("were created", "are up to date")
     assert bare.status("42") == "new"
@@ -68,7 +70,8 @@ def test_a_team_starts_on_postgresql_and_closes_its_first_ticket(team: Shell, po
         "databases": [
             {"server": name, "sentence": f"{place}: the tables for {name} were created (schema 1)."}
             for name in ("customers", "ticketing")
-        ]
+        ],
+        "journal": f"{place}: the tables for the journal were created (schema 1).",
     }
     behind(postgres.url(database), ALICE)
     team.write("new.json", ARRIVALS)
@@ -114,13 +117,13 @@ def test_the_shells_own_database_url_is_not_the_helpdesks(bare: Shell):
     assert (bare.data / "ticketing.sqlite").exists()
 
 
-def test_a_folder_without_built_in_servers_has_nothing_to_upgrade(bare: Shell):
+def test_a_folder_without_built_in_servers_has_the_journal_to_upgrade(bare: Shell):
     witness = bare.work / "witness"
     bare.servers(
         ticketing={"command": sys.executable, "args": ["-c", f"open({str(witness)!r}, 'w')"]},
         customers={"type": "http", "url": "http://127.0.0.1:9/mcp"},
     )
     ended = bare.run("db", "upgrade")
-    assert (ended.code, ended.out) == (3, "")
-    assert "there is nothing to upgrade" in ended.err
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 1).\n"
     assert not witness.exists()

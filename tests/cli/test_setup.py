@@ -5,18 +5,18 @@ import stat
 from tests.cli.conftest import Once
 from tests.cli.shell import Ended, Shell, bad
 
-STARTER = {".env", ".mcp.json", "support-agent.toml"}
+STARTER = [".env", ".mcp.json", "support-agent.toml", "policy.cedar"]
 
 
 def test_init_writes_the_starter_files(bare: Shell):
     ended = bare.run("init")
     assert ended == Ended(
         code=0,
-        out="created  .env\ncreated  .mcp.json\ncreated  support-agent.toml\n\n"
+        out="created  .env\ncreated  .mcp.json\ncreated  support-agent.toml\ncreated  policy.cedar\n\n"
         "Next: put your key into .env, then `support-agent doctor`.\n",
         err="",
     )
-    assert {path.name for path in bare.work.iterdir()} == STARTER
+    assert {path.name for path in bare.work.iterdir()} == set(STARTER)
     assert stat.S_IMODE((bare.work / ".env").stat().st_mode) == 0o600
 
 
@@ -29,6 +29,7 @@ def test_init_keeps_what_is_there(bare: Shell):
         (str(bare.work / ".env"), "kept"),
         (str(bare.work / ".mcp.json"), "created"),
         (str(bare.work / "support-agent.toml"), "created"),
+        (str(bare.work / "policy.cedar"), "created"),
         (str(bare.work / ".gitignore"), "extended"),
     ]
     assert (bare.work / ".env").read_text() == "ANTHROPIC_API_KEY=mine\n"
@@ -86,10 +87,11 @@ def test_doctor_says_what_is_configured(shell: Shell, once: Once):
     ended = once("mine", lambda: checked(shell))
     assert (ended.code, ended.err) == (0, "")
     files = [check["sentence"] for check in ended.document["checks"] if check["sentence"].startswith("Configuration: ")]
-    assert [path.rpartition("/")[2] for path in files[0].split(", ")] == sorted(STARTER)
+    assert [path.rpartition("/")[2] for path in files[0].split(", ")] == STARTER
     sentences = [check["sentence"] for check in ended.document["checks"] if check["state"] == "ok"]
     assert "Server ticketing: 12 tools, MCP 2026-07-28 over stdio" in sentences
     assert "Helpdesk ticketing: 24 tickets are waiting" in sentences
+    assert f"Policy: {shell.work / 'policy.cedar'}" in sentences
 
 
 def test_doctor_says_how_to_get_a_model(shell: Shell, once: Once):

@@ -17,6 +17,11 @@ CLOSING = call("ticketing.close_ticket", resolution="Hi,\n\nDone.\n\n— Support
 COLOUR = re.compile(r"\x1b\[[0-9;]*(?<![0-9])(3[0-7]|9[0-7]|38;)")
 
 
+def make_dear(shell: Shell) -> None:
+    """Let the invoices of ticket 44 be more than the agent may refund by itself."""
+    shell.query("customers", "UPDATE invoices SET amount_cents = 12000 WHERE id LIKE 'inv_31%'")
+
+
 def refund(invoice_id: str) -> dict:
     return call("customers.issue_refund", invoice_id=invoice_id, reason="Cancelled\nwithin 14 days.")
 
@@ -26,6 +31,7 @@ class Asked:
 
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
+        make_dear(shell)
         shell.servers(mine=bad("--folder", shell.work))
         script = shell.script(
             turn(refund("inv_3101"), refund("inv_3102"), call("ticketing.set_priority"), call("mine.echo")),
@@ -70,9 +76,13 @@ def test_a_question_shows_the_tool_its_arguments_and_the_ticket(asked: Asked):
     assert "  call       customers.issue_refund  (money)\n" in shown
     assert "  ticket     #44  Refund for the yearly renewal\n" in shown
     assert "  requester  carol@example.org\n" in shown
-    assert "  because    Money leaves only with a person's approval. [money]\n" in shown
+    assert (
+        "  because    A refund beyond what the agent may give by itself needs a person's approval. [refund]\n" in shown
+    )
     assert '  │ invoice_id = "inv_3101"\n' in shown
-    assert "  │ expected_amount_cents = 8400\n" in shown
+    assert "  │ expected_amount_cents = 12000\n" in shown
+    assert '  read for it\n  │ amount_cents = 12000\n  │ currency = "USD"\n' in shown
+    assert '  would change\n  │ invoice.status → "refunded"\n' in shown
     assert '  │ customer_id = "cus_1003"\n' in shown
     assert "  │   ┊ within 14 days.\n" in shown
 
@@ -94,6 +104,7 @@ def test_a_server_may_ask_for_a_value_and_is_sent_what_was_confirmed(asked: Aske
 
 
 def test_approve_never_asks_nobody_at_a_terminal(shell: Shell):
+    make_dear(shell)
     script = shell.script(
         turn(refund("inv_3101")), turn(CLOSING, expect=["approvals are switched off"]), turn(text="So.")
     )
@@ -103,6 +114,7 @@ def test_approve_never_asks_nobody_at_a_terminal(shell: Shell):
 
 
 def test_an_interrupted_question_leaves_the_terminal_as_it_was(shell: Shell):
+    make_dear(shell)
     script = shell.script(turn(refund("inv_3101")))
     with Terminal(shell, "run", "--ticket", "44", "--model", script) as terminal:
         terminal.wait_for("Allow customers.issue_refund on ticket 44? [y/N]")

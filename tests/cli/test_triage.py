@@ -64,16 +64,28 @@ def test_the_totals_add_up(shell: Shell, once: Once):
     assert totals["duration_s"] > 0
 
 
-def test_no_money_moves_without_a_person(shell: Shell, once: Once):
+def test_without_a_person_only_small_refunds_are_made(shell: Shell, once: Once):
     ended, there = once("all", lambda: worked(shell))
     refunds = [
         effect for run in ended.document["runs"] for effect in run["effects"] if effect["tool"] == "issue_refund"
     ]
-    assert len(refunds) >= 2
-    assert {(effect["status"], effect["key"], *effect["reasons"]) for effect in refunds} == {
-        ("denied", None, "Money leaves only with a person's approval.", "It was not given: no person is there to ask.")
+    asked = "A refund beyond what the agent may give by itself needs a person's approval."
+    assert {(effect["arguments"]["expected_amount_cents"], *effect["reasons"]) for effect in refunds} == {
+        (8400, "Paying accounts: up to 100.00 a run and a day without asking."),
+        (24000, asked, "It was not given: no person is there to ask."),
     }
-    assert there.query("customers", "SELECT count(*) FROM invoices WHERE status = 'refunded'") == [(0,)]
+    assert there.query("customers", "SELECT id FROM invoices WHERE status = 'refunded'") == [("inv_3102",)]
+
+
+def test_the_policy_blocks_nothing_that_the_demo_queue_needs(shell: Shell, once: Once):
+    ended, _ = once("all", lambda: worked(shell))
+    effects = [effect for run in ended.document["runs"] for effect in run["effects"]]
+    # What is above a limit, and what only people decide: the rest of the queue is worked.
+    assert sorted(effect["tool"] for effect in effects if effect["status"] == "denied") == [
+        "issue_refund",
+        "update_account",
+    ]
+    assert {effect["status"] for effect in effects} == {"done", "denied"}
 
 
 def test_an_empty_queue_is_no_failure(shell: Shell):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from agent.records import JsonObject
+from tests.fakes.gates import Gate
 
 USAGE = MappingProxyType(
     {"input_tokens": 100, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 20}
@@ -66,6 +67,7 @@ class Answer:
     usage: Mapping[str, int] = field(default_factory=lambda: USAGE)
     model: str | None = None  # None: the model that was asked for
     delay_s: float = 0  # before the first byte
+    until: Gate | None = None  # is open, the first byte is held back
     fault: Fault | None = None
 
 

@@ -1,6 +1,6 @@
 """An MCP server that misbehaves on request, written in raw JSON-RPC: it starts at once and can break any rule.
 
-    python bad_server.py [FAULT …] [--era legacy|modern] [--folder FOLDER] [--pages N]
+    python bad_server.py [FAULT …] [--era legacy|modern] [--folder FOLDER] [--pages N] [--tools FILE]
 
 Faults at the start: `exit`, `garbage`, `silent`, `slow` (answers nothing until something opens FOLDER/gate for
 writing, a FIFO), `chatty` (garbage between its answers), `bad-tools` (a list with unusable entries), `lists-refused`,
@@ -8,8 +8,10 @@ writing, a FIFO), `chatty` (garbage between its answers), `bad-tools` (a list wi
 own that holds its stdout), `once` (exits at every start but the first), `curious` (asks for the roots
 after the handshake).
 
-Its tools: each is one way to answer a call. FOLDER/calls holds one line of JSON for every call that arrived, with its
-arguments and idempotency key; FOLDER/starts one line with the process id for every start.
+Its tools: each is one way to answer a call; with `--tools`, they are those that FILE defines, and each echoes.
+
+FOLDER/calls holds one line of JSON for every call that arrived, with its arguments and idempotency key; FOLDER/starts
+one line with the process id for every start.
 """
 
 import argparse
@@ -31,6 +33,7 @@ parser.add_argument("faults", nargs="*")
 parser.add_argument("--era", choices=["legacy", "modern"], default="modern")
 parser.add_argument("--folder", type=Path)
 parser.add_argument("--pages", type=int, default=1)
+parser.add_argument("--tools", type=Path)
 options = parser.parse_intermixed_args()
 faults = set(options.faults)
 
@@ -81,7 +84,7 @@ def answer(message: dict[str, Any]) -> None:
             reply(message, {"messages": [{"role": "user", "content": text(params["arguments"]["name"])}]})
         case "tools/call":
             note("calls", {"tool": params["name"], "arguments": params.get("arguments"), "key": key_of(params)})
-            (unknown if has_changed() else TOOLS.get(params["name"], unknown))(message)
+            (unknown if has_changed() else echo if options.tools else TOOLS.get(params["name"], unknown))(message)
         case _:
             refuse(message, -32601, "Method not found")
 
@@ -89,7 +92,7 @@ def answer(message: dict[str, Any]) -> None:
 def list_tools(message: dict[str, Any], cursor: str | None) -> None:
     page = int(cursor or 1)
     names = [f"page_{page}"] if page > 1 else ["new_tool"] if has_changed() else list(TOOLS)
-    tools: list[Any] = [tool(name) for name in names]
+    tools: list[Any] = json.loads(options.tools.read_bytes()) if options.tools else [tool(name) for name in names]
     if "bad-tools" in faults:
         tools += BAD_TOOLS
     more = "endless-pages" in faults or page < options.pages

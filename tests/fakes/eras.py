@@ -110,6 +110,9 @@ class Answers:
             return mcp_types.ElicitResult(action="accept")
         return mcp_types.ElicitResult(action="accept", content={"colour": self.name})
 
+    def again(self) -> None:
+        pass
+
     async def list_roots(self) -> mcp_types.ListRootsResult:
         await self._note("roots")
         root = mcp_types.Root.model_validate({"uri": "file:///srv/knowledge", "name": self.name})

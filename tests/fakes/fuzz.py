@@ -1,12 +1,7 @@
-"""What to throw at a server: values that a tool's JSON Schema admits, values that it does not, and hostile texts.
-
-`SUPPORT_AGENT_FUZZ=20` in the environment runs every fuzz test with twenty times as many examples, and new ones each
-time; without it the same examples come in every run.
-"""
+"""What to throw at a server: values that a tool's JSON Schema admits, values that it does not, and hostile texts."""
 
 import base64
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-FACTOR = int(os.environ.get("SUPPORT_AGENT_FUZZ", "1"))
-"""Read at import: the tests themselves run without variables of this name."""
+from tests.examples import FACTOR
 
 
 def budget(examples: int, *, steps: int = 50) -> settings:
@@ -24,11 +18,7 @@ def budget(examples: int, *, steps: int = 50) -> settings:
     return settings(
         max_examples=examples * FACTOR,
         stateful_step_count=steps,
-        derandomize=FACTOR == 1,
-        database=None,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-        print_blob=True,
     )
 
 

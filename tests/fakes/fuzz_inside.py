@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from itertools import takewhile
@@ -49,6 +50,7 @@ def _strings(value: Any) -> Iterator[str]:
     match value:
         case str():
             yield value
+            yield from _strings(_read_as_json(value))
         case {**fields}:
             for name, inner in fields.items():
                 yield name
@@ -60,16 +62,34 @@ def _strings(value: Any) -> Iterator[str]:
             pass
 
 
+def _read_as_json(text: str) -> Any:
+    """Return the list or object that a text spells; the SDK takes it for one where a tool wants no text."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, (list, dict)) else None
+
+
 def _without_echoes(text: str, sent: Iterable[str]) -> str:
     """Return the text without what the caller has sent, whole or cut short, in whatever form it may be said again."""
-    for form in sorted({form for one in sent for form in _forms(one)}, key=len, reverse=True):
-        start = form[:SHORTEST_ECHO]
-        at = text.find(start) if len(start) == SHORTEST_ECHO else -1
-        while at >= 0:
-            same = takewhile(lambda pair: pair[0] == pair[1], zip(text[at : at + len(form)], form, strict=False))
-            text = f"{text[:at]}…{text[at + sum(1 for _ in same) :]}"
-            at = text.find(start, at + 1)
-    return text
+    forms = defaultdict[str, set[str]](set)
+    for form in {form for one in sent for form in _forms(one)}:
+        forms[form[:SHORTEST_ECHO]].add(form)
+    kept, at = "", 0
+    while at < len(text):
+        # The longest of all: forms of one text begin alike, and a wrong one would leave the end of the right one over.
+        here = forms.get(text[at : at + SHORTEST_ECHO], ())
+        length = max((_same(form, text[at : at + len(form)]) for form in here), default=0)
+        is_echo = length >= SHORTEST_ECHO
+        kept += "…" if is_echo else text[at]
+        at += length if is_echo else 1
+    return kept
+
+
+def _same(one: str, other: str) -> int:
+    """Return how many characters at their beginnings are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _forms(one: str) -> Iterator[str]:

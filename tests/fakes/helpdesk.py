@@ -20,6 +20,7 @@ from servers.ticketing.arrivals import insert_demo as insert_tickets
 from servers.ticketing.server import create_server as create_ticketing
 from servers.ticketing.store import TicketStore
 from servers.ticketing.tables import SCHEMA as TICKETING
+from tests.databases import new_file
 
 ERAS = ("legacy", "auto")
 """The handshake era, and the modern one, which in-process servers speak when they may choose."""
@@ -145,7 +146,7 @@ def ticket_desk(
     folder.mkdir()
     for slug, text in ARTICLES.items():
         (folder / f"{slug}.md").write_text(text, encoding="utf-8")
-    url = url or f"sqlite:///{place / 'ticketing.sqlite'}"
+    url = url or new_file(place / "ticketing.sqlite", TICKETING)
     store = TicketStore(filled(url, TICKETING, lambda connection: insert_tickets(connection, rows)))
     try:
         yield TicketDesk(server=create_ticketing(store, folder), store=store, folder=folder, url=url)
@@ -156,7 +157,7 @@ def ticket_desk(
 @contextmanager
 def customer_desk(place: Path, *, url: str | None = None) -> Generator[CustomerDesk]:
     """Serve the two customers from the database at `url`, or from a new file."""
-    url = url or f"sqlite:///{place / 'customers.sqlite'}"
+    url = url or new_file(place / "customers.sqlite", CUSTOMERS)
     database = filled(url, CUSTOMERS, lambda connection: insert_customers(connection, CUSTOMERS_ROWS))
     store = CustomerStore(database)
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from agent.records import Entry
 from agent.settings import HttpTransport, ServerSettings, Settings, StdioTransport, TicketSettings
@@ -111,6 +110,6 @@ async def open_gate(gate: Path) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what another process does to files."""
-    while not holds():
-        await anyio.lowlevel.checkpoint()
+    """Wait for what another process does to files, and leave it the processor meanwhile."""
+    while not holds():  # noqa: ASYNC110 - no event tells of it
+        await anyio.sleep(0.005)

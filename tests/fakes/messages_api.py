@@ -128,6 +128,8 @@ class MessagesApi:
         answer = self._next_answer(body)
         if delay_s := self._reply_after_s + answer.delay_s:
             await asyncio.sleep(delay_s)
+        if answer.until is not None:
+            await answer.until.passed()
         message = self._message(answer, body)
         if answer.fault is not None and not answer.fault.after:
             return await _fail(reader, writer, answer.fault)

@@ -8,6 +8,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from agent.records import Effect
 from agent.settings import QueueReference, Settings, TicketSettings, ToolReference, ToolSettings
+from tests.fakes.judging import DEFAULT
 
 PAGE = 2
 
@@ -102,4 +103,4 @@ TOOLS = {
 
 def settings(home: Path, **tickets: Any) -> Settings:
     """Return a configuration in which this is the only server; the keywords replace parts of `[tickets]`."""
-    return Settings(home=home, transports={}, tickets=TICKETS.model_copy(update=tickets), tools=TOOLS)
+    return Settings(home=home, transports={}, tickets=TICKETS.model_copy(update=tickets), tools=TOOLS, policy=DEFAULT)

@@ -11,10 +11,13 @@ from typing import Any
 import anyio
 
 from agent import approval
-from agent.catalog import build_catalog
+from agent.account import this_process
+from agent.assembly import Assembly
 from agent.configuration import load
 from agent.host import Host
-from agent.journal import MemoryJournal
+from agent.intake import Intake
+from agent.journal import Journal, RunRecord, open_journal
+from agent.locks import Locks
 from agent.loop import Finished, Run
 from agent.models.message_rules import violations
 from agent.models.scripted import Call, Conversation, ScriptedModel, Turn
@@ -31,9 +34,8 @@ from agent.records import (
     RunMode,
     RunReport,
 )
-from agent.session import Session
+from agent.session import Session, session_over
 from agent.settings import Settings, ToolSettings
-from agent.tickets import Helpdesk
 from servers.customers.store import CustomerStore
 from servers.effects import Call as Effect
 from servers.ticketing.store import TicketStore
@@ -147,7 +149,7 @@ class Worked:
 
     @property
     def entries(self) -> list[Entry]:
-        assert isinstance(self.run.recorder, MemoryJournal)
+        assert isinstance(self.run.recorder, RunRecord)
         return list(self.run.recorder.entries)
 
     @property
@@ -172,33 +174,51 @@ class Worked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A session under test and the stores behind its servers."""
+class Works:
+    """A session under test with a journal and locks of its own: what a command works tickets with."""
 
     session: Session
-    tickets: TicketStore
-    customers: CustomerStore
-    observer: Watching
-    home: Path
+    journal: Journal
+    locks: Locks
+    intakes: dict[str, Intake] = field(default_factory=dict[str, Intake])  # by run id
 
-    async def prepare(
+    def intake(
         self,
-        ticket_id: str = "42",
         *,
         model: Model,
         mode: RunMode = RunMode.LIVE,
         approver: Approver | None = None,
         operator: Operator | None = None,
-    ) -> Run:
-        return await self.session.prepare(
-            ticket_id, model=model, mode=mode, approver=approver or approval.never(), operator=operator or Person()
+    ) -> Intake:
+        """Return what one command would work tickets with."""
+        assembly = Assembly(
+            session=self.session,
+            model=model,
+            approver=approver or approval.never(),
+            operator=operator or Person(),
+            owner=this_process(self.locks.place_id),
         )
+        return Intake(assembly=assembly, journal=self.journal, locks=self.locks, mode=mode)
+
+    async def prepare(self, ticket_id: str = "42", *, is_fresh: bool = False, **options: Any) -> Run:
+        intake = self.intake(**options)
+        run = await intake.prepare(ticket_id, is_fresh=is_fresh)
+        self.intakes[run.recorder.run_id] = intake
+        return run
+
+    async def finish(self, run: Run) -> Finished:
+        """Work a prepared run to its report, and let go of its ticket."""
+        intake = self.intakes[run.recorder.run_id]
+        try:
+            return await intake.work(run)
+        finally:
+            intake.release(run)
 
     async def work(self, ticket_id: str = "42", **options: Any) -> Worked:
         """Prepare and work one ticket; a scripted model must have played everything when it is over."""
         run = await self.prepare(ticket_id, **options)
         with anyio.fail_after(30):
-            finished = await self.session.work(run)
+            finished = await self.finish(run)
         if isinstance(run.model, ScriptedModel):
             await run.model.aclose()
         return Worked(run=run, finished=finished)
@@ -206,6 +226,16 @@ class Bench:
     async def play(self, *turns: Turn, **options: Any) -> Worked:
         """Work a ticket with a model that plays these turns."""
         return await self.work(model=ScriptedModel(turns), **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(Works):
+    """Works over the built-in servers, and the stores behind these."""
+
+    tickets: TicketStore
+    customers: CustomerStore
+    observer: Watching
+    home: Path
 
     def ticket(self, ticket_id: str = "42") -> Any:
         return self.tickets.ticket(ticket_id)
@@ -275,24 +305,28 @@ async def bench(home: Path, **shape: Any) -> AsyncGenerator[Bench]:
     with ticket_desk(home, wanted.rows) as tickets, customer_desk(home) as customers:
         targets = {"ticketing": tickets.server, "customers": customers.server, **wanted.targets}
         in_process = {name: target for name, target in targets.items() if target is not None}
-        async with session_over(settings, observer, in_process) as session:
-            yield Bench(session=session, tickets=tickets.store, customers=customers.store, observer=observer, home=home)
+        async with works_over(settings, observer, in_process) as works:
+            yield Bench(
+                session=works.session,
+                journal=works.journal,
+                locks=works.locks,
+                tickets=tickets.store,
+                customers=customers.store,
+                observer=observer,
+                home=home,
+            )
 
 
 @asynccontextmanager
-async def session_over(
-    settings: Settings, observer: Watching, targets: Mapping[str, object]
-) -> AsyncGenerator[Session]:
-    """Yield a session over servers of this process, and over those that the settings start."""
-    async with Host(settings, observer, targets=targets) as host:
-        catalog = build_catalog(
-            {name: server.tools for name, server in host.servers.items()},
-            {name: server.templates for name, server in host.servers.items()},
-            settings,
-        )
-        yield Session(
-            settings=settings, host=host, catalog=catalog, helpdesk=Helpdesk(host, settings), observer=observer
-        )
+async def works_over(settings: Settings, observer: Watching, targets: Mapping[str, object]) -> AsyncGenerator[Works]:
+    """Yield works over servers of this process, and over those that the settings start."""
+    journal = open_journal(settings)
+    try:
+        async with Host(settings, observer, targets=targets) as host:
+            session = session_over(host, settings, observer)
+            yield Works(session=session, journal=journal, locks=Locks(settings.home / "locks"))
+    finally:
+        await journal.aclose()
 
 
 def does(*calls: Call | tuple[str, JsonObject], **turn: Any) -> Turn:

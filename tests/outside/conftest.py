@@ -3,13 +3,13 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.outside.node import HOW, Missing, Programs, installed
+from tests.outside.node import Missing, Programs, installed
 
 _HERE = Path(__file__).parent
 
@@ -21,21 +21,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     own = [item for item in items if _HERE in item.path.parents]
     items[:] = [item for item in items if _HERE not in item.path.parents]
     config.hook.pytest_deselected(items=own)
-
-
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    own = [item for item in items if _HERE in item.path.parents]
-    if own:
-        own[0].config.stash[_left_out] = len(own)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    number = config.stash.get(_left_out, 0)
-    if number:
-        terminalreporter.write_line(f"{number} tests with outside programs were left out: {HOW}.")
-
-
-_left_out = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,7 @@ async def test_fifty_watches_leak_nothing(home: Path, version: str):
                 with host.watching("era", ["note://1"], told.set):
                     while not told.is_set():
                         await call(host, "touch", server="era", arguments={"uri": "note://1"})
-                        with anyio.move_on_after(0.05):
+                        with anyio.move_on_after(0.005):
                             await told.wait()
                 await anyio.wait_all_tasks_blocked()
 

@@ -213,3 +213,29 @@ async def test_whoever_listens_hears_of_a_changed_customer(desk: CustomerDesk):
                 await call(client, "send_password_reset", customer_id="cus_1001")
                 heard = [await anext(aiter(events)), await anext(aiter(events))]
     assert heard == [ResourceUpdated(uri=uri), ResourceUpdated(uri=f"{uri}/record")]
+
+
+async def test_nothing_that_is_done_for_one_customer_touches_another(desk: CustomerDesk):
+    async with Client(desk.server) as client:
+        before = await record(client, "bob%40example.com")
+        for tool, arguments in WRITES:
+            assert not (await call(client, tool, **arguments)).is_error
+        assert await record(client, "bob%40example.com") == before
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("resend_invoice", {"invoice_id": "inv_1001"}),
+        ("issue_refund", {"invoice_id": "inv_1001", "reason": "x", "expected_amount_cents": 8400}),
+        ("revoke_sessions", {"session_ids": ["ses_1"]}),
+    ],
+)
+async def test_what_is_anothers_cannot_be_changed_by_naming_it(
+    desk: CustomerDesk, tool: str, arguments: dict[str, Any]
+):
+    async with Client(desk.server) as client:
+        before = [await record(client, address) for address in ("alice%40example.com", "bob%40example.com")]
+        refusal_of(await call(client, tool, customer_id="cus_1002", **arguments))
+        assert [await record(client, address) for address in ("alice%40example.com", "bob%40example.com")] == before
+    assert mails(desk) == []

@@ -1,6 +1,7 @@
 """The fuzzer sees what it is to see: its values, its ear, its eye for the inside, its audit."""
 
 import copy
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -118,6 +119,23 @@ def test_what_the_caller_has_written_may_be_said_again_but_not_what_stands_aroun
     assert inside(echoed) != []
     assert inside(echoed, sent=sent) == []
     assert inside(f"{echoed} TypeError", sent=sent) != []
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        ("kb://x%3AKeyError", "There is no article kb://x:KeyError."),
+        ('file://x"KeyError', 'Unknown resource: file://x"KeyError {"uri": "file://x\\"KeyError"}'),
+    ],
+)
+def test_what_the_caller_has_written_may_be_said_again_in_another_form(sent: str, error: str):
+    assert inside(error, sent=sent) == []
+
+
+@pytest.mark.parametrize("written", [["KeyError"], [{"subject": "KeyError", "body": "x"}], {"KeyError": 1}])
+def test_what_the_caller_has_written_as_json_may_be_said_again(written: Any):
+    assert inside("Ticket 'KeyError' was not imported.", sent={"tickets": json.dumps(written)}) == []
+    assert inside("Ticket 'TypeError' was not imported.", sent={"tickets": json.dumps(written)}) != []
 
 
 @given(st.sampled_from(HOSTILE).flatmap(st.sampled_from))

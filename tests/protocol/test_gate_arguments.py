@@ -69,8 +69,8 @@ async def work_one_call(home: Path, name: str, arguments: Any) -> Worked:
         (NOTE, ["x"], "The arguments must be a JSON object."),
         (NOTE, "x", "The arguments must be a JSON object."),
         (NOTE, None, "The arguments must be a JSON object."),
-        ("read_resource", ["ticket://42"], "Denied: only this run's own ticket and customer"),
-        ("read_resource", {"uri": 42}, "Denied: only this run's own ticket and customer"),
+        ("read_resource", ["ticket://42"], "Denied: Only this run's own ticket and customer"),
+        ("read_resource", {"uri": 42}, "Denied: Only this run's own ticket and customer"),
     ],
 )
 async def test_a_call_that_cannot_be_made_comes_back_as_a_result_and_nothing_leaves(

@@ -8,14 +8,20 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 from agent import approval
+from agent.documents import digest
 from agent.records import CallStatus, Effect, EntryKind, OutcomeKind, RunMode, Verdict
 from agent.settings import FactSettings, ToolSettings
 from servers.calls import KEY
 from tests.fakes.helpdesk import ticket
 from tests.fakes.runs import CLOSE, ESCALATE, NOTE, REFUND, REPLY, Person, bench, closes, does, says
 
-REFUND_1001 = (REFUND, {"invoice_id": "inv_1001", "reason": "Charged twice."})
-DECIDED = [EntryKind.DECISION, EntryKind.APPROVAL, EntryKind.ATTEMPT, EntryKind.RESULT]
+SMALL = (REFUND, {"invoice_id": "inv_1001", "reason": "Charged twice."})
+ASKED = (REFUND, {"invoice_id": "inv_1003", "reason": "Charged twice."})
+"""Yen: the default policy lets the agent give back dollars and euros by itself, and asks about all else."""
+
+REFUSAL = "A refund beyond what the agent may give by itself needs a person's approval."
+DECIDED = [EntryKind.DECISION, EntryKind.ATTEMPT, EntryKind.RESULT]
+GRANTED = [EntryKind.DECISION, EntryKind.APPROVAL, *DECIDED]
 
 
 def refunds(desk: Any, email: str = "alice@example.com") -> list[tuple[str, int]]:
@@ -26,15 +32,14 @@ def refunds(desk: Any, email: str = "alice@example.com") -> list[tuple[str, int]
 
 
 async def test_the_amount_of_a_refund_is_read_by_the_host_judged_recorded_and_bound(home: Path):
-    person = Person()
     async with bench(home) as desk:
         lied = (REFUND, {"invoice_id": "inv_1001", "reason": "Charged twice.", "expected_amount_cents": 1})
-        worked = await desk.play(does(lied), closes(), says(), approver=person)
+        worked = await desk.play(does(lied), closes(), says())
         assert refunds(desk) == [("inv_1001", 8400)]
     decision = worked.bodies(EntryKind.DECISION)[0]
     assert decision["facts"] == {"amount_cents": 8400, "currency": "USD"}
     assert decision["stripped"] == ["expected_amount_cents"]
-    assert person.proposals[0].arguments["expected_amount_cents"] == 8400
+    assert worked.bodies(EntryKind.ATTEMPT)[0]["arguments"]["expected_amount_cents"] == 8400
 
 
 async def test_an_invoice_of_another_customer_is_refused_and_nothing_is_called(home: Path):
@@ -82,10 +87,10 @@ BILLING = {
     "billing.price_of": ToolSettings(effect=Effect.READ, bind={"account": "customer.id"}, offer=False),
     "billing.give_back": ToolSettings(
         effect=Effect.MONEY,
-        bind={"account": "customer.id", "cents": "facts.cents"},
+        bind={"account": "customer.id", "cents": "facts.amount_cents"},
         facts={
-            "cents": FactSettings(tool="billing.price_of", arguments={"order": "$order"}, path="/money/cents"),
-            "unit": FactSettings(tool="billing.price_of", arguments={"order": "$order"}, path="/money/unit"),
+            "amount_cents": FactSettings(tool="billing.price_of", arguments={"order": "$order"}, path="/money/cents"),
+            "currency": FactSettings(tool="billing.price_of", arguments={"order": "$order"}, path="/money/unit"),
         },
     ),
 }
@@ -100,14 +105,14 @@ async def test_two_facts_of_one_read_make_one_read(home: Path):
         )
     assert reads == [("A1", "cus_1001")]
     assert paid == [("A1", "cus_1001", 500, None)]
-    assert worked.bodies(EntryKind.DECISION)[0]["facts"] == {"cents": 500, "unit": "USD"}
+    assert worked.bodies(EntryKind.DECISION)[0]["facts"] == {"amount_cents": 500, "currency": "USD"}
 
 
 @pytest.mark.parametrize(
     ("order", "said"),
     [
         ("broken", "billing.price_of could not be read for this call: Error executing tool price_of: The ledger"),
-        ("unpriced", "billing.price_of does not say the cents that billing.give_back is judged by."),
+        ("unpriced", "billing.price_of does not say the amount_cents that billing.give_back is judged by."),
     ],
 )
 async def test_a_call_whose_facts_cannot_be_had_is_not_made(home: Path, order: str, said: str):
@@ -136,12 +141,14 @@ async def test_a_fact_source_that_is_no_configured_read_judges_nothing(home: Pat
 async def test_facts_are_those_of_the_call_that_leaves_not_of_what_the_model_sent(home: Path):
     reads: list[Any] = []
     paid: list[Any] = []
-    fact = FactSettings(
-        tool="billing.price_of", arguments={"order": "$order", "account": "$account"}, path="/money/cents"
-    )
+    asked = {"order": "$order", "account": "$account"}
+    facts = {
+        "amount_cents": FactSettings(tool="billing.price_of", arguments=asked, path="/money/cents"),
+        "currency": FactSettings(tool="billing.price_of", arguments=asked, path="/money/unit"),
+    }
     tools = {
         "billing.price_of": ToolSettings(effect=Effect.READ, public=True, offer=False),
-        "billing.give_back": BILLING["billing.give_back"].model_copy(update={"facts": {"cents": fact}}),
+        "billing.give_back": BILLING["billing.give_back"].model_copy(update={"facts": facts}),
     }
     async with bench(home, targets={"billing": billing(reads, paid)}, tools=tools) as desk:
         await desk.play(
@@ -160,7 +167,7 @@ async def test_facts_are_those_of_the_call_that_leaves_not_of_what_the_model_sen
 async def test_a_person_sees_exactly_the_arguments_that_leave(home: Path):
     person = Person()
     async with bench(home) as desk:
-        worked = await desk.play(does(REFUND_1001), closes(), says(), approver=person)
+        worked = await desk.play(does(ASKED), closes(), says(), approver=person)
     [proposal] = person.proposals
     assert proposal.tool == "customers.issue_refund"
     assert proposal.effect is Effect.MONEY
@@ -172,22 +179,23 @@ async def test_a_person_sees_exactly_the_arguments_that_leave(home: Path):
 
 async def test_a_granted_call_is_made_once_under_the_key_of_run_reply_and_call(home: Path):
     async with bench(home) as desk:
-        worked = await desk.play(does(REFUND_1001), closes(), says(), approver=Person())
-        assert refunds(desk) == [("inv_1001", 8400)]
+        worked = await desk.play(does(ASKED), closes(), says(), approver=Person())
+        assert refunds(desk) == [("inv_1003", 1200)]
     reply = next(entry for entry in worked.entries if entry.kind is EntryKind.REPLY)
     attempt = worked.bodies(EntryKind.ATTEMPT)[0]
     assert attempt["key"] == f"{worked.report.run_id}/{reply.seq}/{attempt['tool_use_id']}"
     assert worked.report.effects[0].key == attempt["key"]
-    assert worked.about("customers.issue_refund") == DECIDED
-    assert worked.bodies(EntryKind.APPROVAL) == [
-        {
-            "tool_use_id": attempt["tool_use_id"],
-            "tool": "customers.issue_refund",
-            "is_granted": True,
-            "by": "dana",
-            "because": "I looked",
-        }
-    ]
+    assert worked.about("customers.issue_refund") == GRANTED
+    [approval_] = worked.bodies(EntryKind.APPROVAL)
+    assert approval_ == {
+        "tool_use_id": attempt["tool_use_id"],
+        "tool": "customers.issue_refund",
+        "digest": digest(attempt["arguments"]),
+        "is_granted": True,
+        "by": "dana",
+        "because": "I looked",
+        "seconds": approval_["seconds"],
+    }
 
 
 async def test_the_key_reaches_a_server_that_honours_keys_and_no_other(home: Path):
@@ -203,21 +211,21 @@ async def test_the_key_reaches_a_server_that_honours_keys_and_no_other(home: Pat
 
 async def test_a_refused_call_is_never_made_and_says_who_did_not_want_it(home: Path):
     async with bench(home) as desk:
-        worked = await desk.play(does(REFUND_1001), closes(), says(), approver=Person(grants=False))
+        worked = await desk.play(does(ASKED), closes(), says(), approver=Person(grants=False))
         assert refunds(desk) == []
-    assert worked.told(0) == ("Denied: Money leaves only with a person's approval. It was not given: I would not.")
+    assert worked.told(0) == (f"Denied: {REFUSAL} It was not given: I would not.")
     assert worked.about("customers.issue_refund") == [EntryKind.DECISION, EntryKind.APPROVAL, EntryKind.RESULT]
     denied = worked.report.effects[0]
     assert (denied.status, denied.key) == (CallStatus.DENIED, None)
     assert denied.reasons == (
-        "Money leaves only with a person's approval.",
+        REFUSAL,
         "It was not given: I would not.",
     )
 
 
 async def test_without_a_person_the_standing_answer_is_recorded_as_one(home: Path):
     async with bench(home) as desk:
-        worked = await desk.play(does(REFUND_1001), closes(), says(), approver=approval.never())
+        worked = await desk.play(does(ASKED), closes(), says(), approver=approval.never())
     assert worked.bodies(EntryKind.APPROVAL)[0]["by"] == "--approve never"
     assert "no person is there to ask" in worked.told(0)
 
@@ -298,7 +306,7 @@ async def test_a_dry_run_reads_for_real_writes_nothing_and_asks_nobody(home: Pat
     async with bench(home) as desk:
         before = desk.everything()
         worked = await desk.play(
-            does(("ticketing__search_knowledge_base", {"query": "login password"}), REFUND_1001, (NOTE, {"body": "x"})),
+            does(("ticketing__search_knowledge_base", {"query": "login password"}), ASKED, (NOTE, {"body": "x"})),
             closes(),
             says(),
             mode=RunMode.DRY_RUN,
@@ -309,7 +317,7 @@ async def test_a_dry_run_reads_for_real_writes_nothing_and_asks_nobody(home: Pat
     assert "kb://login" in worked.told(0)
     assert person.proposals == []
     assert worked.bodies(EntryKind.DECISION)[1]["verdict"] == "ask"
-    assert worked.bodies(EntryKind.DECISION)[1]["facts"]["amount_cents"] == 8400
+    assert worked.bodies(EntryKind.DECISION)[1]["facts"]["amount_cents"] == 1200
 
 
 async def test_a_dry_run_says_that_the_call_is_recorded_and_not_executed(home: Path):
@@ -394,7 +402,7 @@ async def test_the_attempt_is_recorded_before_the_server_hears_of_the_call(home:
 async def test_the_report_lists_every_call_that_was_no_read(home: Path):
     async with bench(home, rows=[ticket(42, "alice@example.com")]) as desk:
         worked = await desk.play(
-            does(("customers__list_invoices", {}), REFUND_1001, (NOTE, {"body": "x"}), (NOTE, {"body": ""})),
+            does(("customers__list_invoices", {}), ASKED, (NOTE, {"body": "x"}), (NOTE, {"body": ""})),
             closes(),
             says(),
         )

@@ -46,7 +46,13 @@ async def test_a_write_whose_server_died_is_uncertain_and_not_made_again(home: P
     lost = worked.report.effects[0]
     assert (lost.status, lost.reasons) == (CallStatus.UNCERTAIN, (worked.told(0),))
     assert lost.key is not None
-    assert worked.about("bad.die") == [EntryKind.DECISION, EntryKind.APPROVAL, EntryKind.ATTEMPT, EntryKind.RESULT]
+    assert worked.about("bad.die") == [
+        EntryKind.DECISION,
+        EntryKind.APPROVAL,
+        EntryKind.DECISION,
+        EntryKind.ATTEMPT,
+        EntryKind.RESULT,
+    ]
     assert worked.report.outcome.kind is OutcomeKind.CLOSED
 
 
@@ -98,7 +104,7 @@ async def test_a_server_that_is_gone_for_good_ends_the_run_and_the_call_was_not_
         ("echo", "failed"),
     ]
     assert worked.run.ledger.in_flight == {}
-    assert worked.kinds[-1] is EntryKind.OUTCOME
+    assert worked.kinds[-1] is EntryKind.STOPPED
 
 
 @pytest.mark.parametrize(("idempotency", "status"), [("meta", "done"), ("none", "uncertain")])

@@ -144,7 +144,7 @@ async def test_nothing_else_can_be_read_however_it_is_written(home: Path, uri: s
     async with bench(home, rows=rows) as desk:
         worked = await desk.play(does(("read_resource", {"uri": uri})), closes(), says())
     assert worked.statuses == ["denied", "done"]
-    assert "only this run's own ticket and customer" in worked.told(0)
+    assert "Only this run's own ticket and customer" in worked.told(0)
     assert "Bob" not in worked.told(0)
 
 

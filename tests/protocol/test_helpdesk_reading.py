@@ -15,7 +15,7 @@ from agent.settings import QueueReference
 from agent.tickets import Helpdesk
 from tests.fakes.helpdesk import ticket
 from tests.fakes.other_desk import settings as other_settings
-from tests.fakes.runs import Watching, bench, session_over
+from tests.fakes.runs import Watching, bench, works_over
 
 
 def effect(
@@ -114,8 +114,8 @@ async def queue_of(home: Path, pages: Sequence[Any]) -> AsyncGenerator[tuple[Hel
 
     queue = QueueReference(tool="waiting", items="/cases", id="/n", requester="/who", next_cursor="/next")
     settings = other_settings(home, queue=queue, handoff=None).model_copy(update={"tools": {}})
-    async with session_over(settings, Watching(), {"desk": server}) as session:
-        yield session.helpdesk, asked
+    async with works_over(settings, Watching(), {"desk": server}) as works:
+        yield works.session.helpdesk, asked
 
 
 def case(number: Any, who: Any = "a@example.com") -> JsonObject:

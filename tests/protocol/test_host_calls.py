@@ -39,6 +39,9 @@ class Answers:
         self.asked.append("elicit")
         return mcp_types.ElicitResult(action="accept", content={"colour": self.name})
 
+    def again(self) -> None:
+        pass
+
     async def list_roots(self) -> mcp_types.ListRootsResult:
         self.asked.append("roots")
         root = mcp_types.Root.model_validate({"uri": "file:///srv/knowledge", "name": self.name})

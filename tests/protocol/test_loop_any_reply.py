@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import approval
-from agent.loop import Run, resolve
+from agent.loop import Run
 from agent.records import EntryKind, Outcome, OutcomeKind, Reply, RunMode
 from tests.fakes.helpdesk import ticket
 from tests.fakes.runs import CLOSE, ESCALATE, NOTE, REFUND, REPLY, Bench, Replies, bench
@@ -61,7 +61,7 @@ async def work(desk: Bench, model: Replies, mode: RunMode) -> tuple[Run, Outcome
     [ticket_id] = (await desk.session.helpdesk.import_tickets([NEW]))["ids"]
     run = await desk.prepare(ticket_id, model=model, mode=mode, approver=approval.always())
     with anyio.fail_after(60):
-        return run, await resolve(run)
+        return run, (await desk.finish(run)).report.outcome
 
 
 NEW = {"subject": "Hm", "requester": "alice@example.com", "body": "It does not work."}
@@ -77,7 +77,7 @@ def test_any_reply_comes_to_an_outcome_through_requests_that_the_api_reads(home:
         assert outcome.kind is not OutcomeKind.UNRESOLVED
         changes = desk.changes(run.case.ticket.id)
         assert changes == [] if mode is RunMode.DRY_RUN else changes[-1] in {"closed", "escalated", "replied"}
-        kinds = [entry.kind for entry in run.recorder.entries]  # pyright: ignore[reportAttributeAccessIssue]  # in memory
+        kinds = [entry.kind for entry in run.recorder.entries]  # pyright: ignore[reportAttributeAccessIssue]  # a RunRecord
         assert kinds[0] is EntryKind.CASE
         assert kinds.count(EntryKind.OUTCOME) == 1
         assert desk.notes("1") == []

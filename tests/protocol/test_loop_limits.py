@@ -73,7 +73,7 @@ async def test_a_model_that_is_cut_off_because_the_time_is_up_is_no_failure_of_t
     async with bench(home) as desk:
         worked = await desk.play(Turn(unavailable="cut off", gate=clock.pass_an_hour))
     assert worked.finished.failure is None
-    assert worked.report.outcome.reason == "Handed over to people: the run's time is up."
+    assert worked.report.outcome.reason == "Handed over to people: the run has used its 300 seconds."
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(50, 50), (1_000, 120)])
@@ -87,7 +87,7 @@ async def test_a_reply_may_take_no_longer_than_the_run_has_left(home: Path, cloc
 async def test_the_time_that_a_person_takes_over_an_approval_is_not_the_runs(home: Path, clock: Clock):
     person = Person(meanwhile=clock.pass_an_hour)
     async with bench(home) as desk:
-        refund = does((REFUND, {"invoice_id": "inv_1001", "reason": "Charged twice."}))
+        refund = does((REFUND, {"invoice_id": "inv_1003", "reason": "Charged twice."}))
         worked = await desk.play(refund, closes(), says(), approver=person)
     assert worked.report.outcome.kind is OutcomeKind.CLOSED
     assert len(person.proposals) == 1
@@ -106,7 +106,7 @@ async def test_a_run_that_waited_for_its_turn_has_all_of_its_time(home: Path, cl
     async with bench(home) as desk:
         run = await desk.prepare(model=ScriptedModel([closes(), says()]))
         await clock.pass_an_hour()
-        finished = await desk.session.work(run)
+        finished = await desk.finish(run)
     assert finished.report.outcome.kind is OutcomeKind.CLOSED
     assert finished.report.duration_s == 0
 
@@ -169,7 +169,7 @@ async def test_a_model_that_cannot_be_asked_leaves_the_ticket_as_it_is(home: Pat
     assert worked.finished.failure is error
     assert worked.report.outcome.kind is OutcomeKind.UNRESOLVED
     assert worked.report.outcome.reason == str(error)
-    assert worked.kinds == [EntryKind.CASE, EntryKind.OUTCOME]
+    assert worked.kinds == [EntryKind.CASE, EntryKind.STOPPED]
 
 
 async def test_a_model_that_fails_after_a_write_leaves_the_ticket_to_another_run(home: Path):
@@ -196,8 +196,8 @@ async def test_a_dry_run_whose_model_fails_after_it_planned_the_end_is_planned(h
 
 async def test_an_unresolved_run_is_no_longer_among_the_active_ones(home: Path):
     async with bench(home) as desk:
-        await desk.play(Turn(unavailable="It is down."))
-        assert desk.session.active == {}
+        worked = await desk.play(Turn(unavailable="It is down."))
+        assert desk.intakes[worked.report.run_id].active == {}
 
 
 # The hand-off.
@@ -205,7 +205,7 @@ async def test_an_unresolved_run_is_no_longer_among_the_active_ones(home: Path):
 
 async def test_the_hand_off_tells_people_what_was_done_what_was_not_and_the_last_words(home: Path):
     async with bench(home) as desk:
-        refund = (REFUND, {"invoice_id": "inv_1001", "reason": "Charged twice."})
+        refund = (REFUND, {"invoice_id": "inv_1003", "reason": "Charged twice."})
         worked = await desk.play(
             does((NOTE, {"body": "Looked into it."}), refund),
             does((NOTE, {"body": ""})),
@@ -220,7 +220,8 @@ async def test_the_hand_off_tells_people_what_was_done_what_was_not_and_the_last
     assert "'Looked into it.'" in done
     assert "customers.issue_refund(" in open_
     assert (
-        "(denied: Money leaves only with a person's approval. It was not given: approvals are switched off.)" in open_
+        "(denied: A refund beyond what the agent may give by itself needs a person's approval. "
+        "It was not given: approvals are switched off.)" in open_
     )
     assert "(failed: The note is empty: write 1 to 10,000 characters.)" in open_
     assert open_.endswith("I really do.")

@@ -105,11 +105,11 @@ async def test_a_run_with_a_call_in_flight_says_which(home: Path):
         )
         with anyio.fail_after(10):
             async with anyio.create_task_group() as working:
-                working.start_soon(desk.session.work, run)
+                working.start_soon(desk.finish, run)
                 await desk.observer.until(lambda: "one" in run.ledger.in_flight)
                 working.cancel_scope.cancel()
         assert run.ledger.in_flight == {"one": "hall.change"}
-        assert desk.session.active == {run.recorder.run_id: run}
+        assert desk.intakes[run.recorder.run_id].active == {run.recorder.run_id: run}
 
 
 # Several tickets at once.
@@ -153,7 +153,7 @@ async def test_eight_tickets_at_once_are_each_credited_with_what_was_sampled_for
 
         async def one(ticket_id: str) -> None:
             run = await desk.prepare(ticket_id, model=model)
-            worked[ticket_id] = Worked(run=run, finished=await desk.session.work(run))
+            worked[ticket_id] = Worked(run=run, finished=await desk.finish(run))
 
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tickets:
@@ -217,7 +217,7 @@ async def test_a_server_of_either_era_is_answered_for_the_run_that_called_it(hom
 
         async def one(ticket_id: str) -> None:
             run = await desk.prepare(ticket_id, model=model)
-            worked[ticket_id] = Worked(run=run, finished=await desk.session.work(run))
+            worked[ticket_id] = Worked(run=run, finished=await desk.finish(run))
 
         with anyio.fail_after(30):
             async with anyio.create_task_group() as tickets:

@@ -1,6 +1,7 @@
 """Many tickets over one set of servers: how many at once, whose, in which order, and what stops the rest."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent import approval
 from agent.errors import InfrastructureError, ModelRejected, ModelUnavailable, ServerLost
 from agent.loop import Finished, Run
-from agent.records import JsonObject, ModelRequest, OutcomeKind, Reply, RunMode, RunReport
+from agent.protocols import Approver
+from agent.records import CallStatus, EntryKind, JsonObject, ModelRequest, OutcomeKind, Reply, RunMode, RunReport
 from agent.tickets import QueueItem
 from agent.triage import PREPARED_AHEAD, Triage, triage
 from tests.fakes.helpdesk import ticket
-from tests.fakes.runs import CLOSE, NOTE, RESOLUTION, Bench, Person, bench
+from tests.fakes.runs import CLOSE, NOTE, REFUND, RESOLUTION, Bench, Person, bench
 
 
 class Closing:
@@ -51,29 +52,39 @@ class Closing:
 class Shift:
     """A pass over a queue, and what it did when."""
 
-    def __init__(self, desk: Bench, model: Closing, *, concurrency: int = 1, budget_usd: float | None = None) -> None:
+    def __init__(
+        self,
+        desk: Bench,
+        model: Closing,
+        *,
+        concurrency: int = 1,
+        budget_usd: float | None = None,
+        approver: Approver | None = None,
+    ) -> None:
         self.prepared: list[str] = []
         self.started: list[str] = []
         self.inside: set[str] = set()
         self.crowd: list[set[str]] = []
         self.told: list[tuple[str, OutcomeKind]] = []
         self.changed = anyio.Event()
-        self._desk, self._model = desk, model
+        self.released: list[str] = []
+        self.skipped: list[str] = []
+        self._intake = desk.intake(model=model, approver=approver)
         self.state = Triage(
             prepare=self.prepare,
             work=self.work,
+            release=self.release,
             mode=RunMode.LIVE,
             model_name="closing",
             concurrency=concurrency,
             budget_usd=budget_usd,
             on_report=self.report,
+            on_skip=self.skip,
         )
 
-    async def prepare(self, ticket_id: str) -> Run:
-        self.prepared.append(ticket_id)
-        return await self._desk.session.prepare(
-            ticket_id, model=self._model, mode=RunMode.LIVE, approver=approval.never(), operator=Person()
-        )
+    async def prepare(self, item: QueueItem) -> Run:
+        self.prepared.append(item.ticket_id)
+        return await self._intake.prepare(item.ticket_id, requester=item.requester or None)
 
     async def work(self, run: Run) -> Finished:
         self.started.append(run.case.ticket.id)
@@ -81,9 +92,16 @@ class Shift:
         self.crowd.append(set(self.inside))
         self.tell()
         try:
-            return await self._desk.session.work(run)
+            return await self._intake.work(run)
         finally:
             self.inside.remove(run.case.ticket.id)
+
+    def release(self, run: Run) -> None:
+        self.released.append(run.case.ticket.id)
+        self._intake.release(run)
+
+    def skip(self, item: QueueItem, because: str) -> None:
+        self.skipped.append(item.ticket_id)
 
     def report(self, item: QueueItem, report: RunReport) -> None:
         self.told.append((item.ticket_id, report.outcome.kind))
@@ -98,7 +116,7 @@ class Shift:
 
     async def run(self) -> list[RunReport]:
         with anyio.fail_after(60):
-            return await triage(await self._desk.session.helpdesk.queue(), self.state)
+            return await triage(await self._intake.assembly.session.helpdesk.queue(), self.state)
 
 
 class Doors:
@@ -200,6 +218,54 @@ async def test_a_second_ticket_of_a_customer_holds_no_place_while_it_waits(home:
 
 
 # What stops the rest.
+
+
+class Refunding(Closing):
+    """A model that refunds an invoice of Alice's, which takes a person's approval, and closes every ticket."""
+
+    async def reply(self, request: ModelRequest, on_text: Callable[[str], None]) -> Reply:
+        reply = await super().reply(request, on_text)
+        call = reply.content[0]
+        if "alice@example.com" in str(request.messages[0]) and call.get("id") == "note":
+            asked = {"invoice_id": "inv_1003", "reason": "Charged twice."}
+            return replace(reply, content=[{**call, "name": REFUND, "input": asked}])
+        return reply
+
+
+@pytest.mark.parametrize("grants", [True, False])
+async def test_a_question_that_nobody_answers_holds_no_other_ticket_up(home: Path, grants: bool):
+    others = [f"user{number}@example.com" for number in range(PREPARED_AHEAD + 3)]
+    async with bench(home, rows=rows("alice@example.com", *others)) as desk:
+
+        async def until_all_others_are_done() -> None:
+            while len(shift.told) < len(others):
+                await anyio.lowlevel.checkpoint()
+            during.append(set(shift.inside))
+
+        during: list[set[str]] = []
+        person = Person(grants=grants, meanwhile=until_all_others_are_done)
+        shift = Shift(desk, Refunding(), approver=person)
+        reports = await shift.run()
+    assert [report.outcome.kind for report in reports] == [OutcomeKind.CLOSED] * len(reports)
+    assert [proposal.tool for proposal in person.proposals] == ["customers.issue_refund"]
+    assert during == [{shift.started[0]}]
+    assert reports[0].effects[0].status is (CallStatus.DONE if grants else CallStatus.DENIED)
+
+
+async def test_who_has_had_an_answer_waits_for_a_slot_like_everyone(home: Path):
+    async with bench(home, rows=rows("alice@example.com", "user1@example.com")) as desk:
+        seen = desk.observer.entries
+        doors = Doors()
+        person = Person(meanwhile=lambda: shift.until(lambda: len(shift.inside) == 2))
+        shift = Shift(desk, Refunding(meanwhile=doors.wait), approver=person)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shift.run)
+            await desk.observer.until(lambda: any(entry.kind is EntryKind.APPROVAL for _, entry in seen))
+            await settle()
+            assert shift.started[0] not in {id_ for id_, entry in seen if entry.kind is EntryKind.ATTEMPT}
+            for ticket_id in reversed(shift.started):
+                doors.of(ticket_id).set()
+    assert [told for told, _ in shift.told] == [*reversed(shift.started)]
 
 
 def not_started(reports: Sequence[RunReport]) -> list[str]:
@@ -318,16 +384,16 @@ async def test_failures_that_are_not_in_a_row_stop_nothing(home: Path):
     assert shift.state.failure is None
 
 
-async def test_a_ticket_that_was_closed_meanwhile_is_reported_and_the_next_is_worked(home: Path):
+async def test_a_ticket_that_was_closed_meanwhile_is_skipped_and_the_next_is_worked(home: Path):
     async with bench(home, rows=strangers(3)) as desk:
         shift = Shift(desk, Closing())
         queue = await desk.session.helpdesk.queue()
         desk.closed_by_colleague("2")
         with anyio.fail_after(30):
             reports = await triage(queue, shift.state)
-    assert reports[1].outcome.kind is OutcomeKind.UNRESOLVED
-    assert reports[1].outcome.reason == "Ticket 2 is closed: there is nothing to work."
-    assert [report.outcome.kind.value for report in reports] == ["closed", "unresolved", "closed"]
+    assert [(report.ticket_id, report.outcome.kind.value) for report in reports] == [("1", "closed"), ("3", "closed")]
+    assert shift.state.skipped == {"2": "Ticket 2 is closed: there is nothing to work."}
+    assert shift.skipped == ["2"]
     assert shift.state.failure is None
 
 

@@ -11,6 +11,7 @@ import mcp_types as mcp
 import pytest
 
 from agent.callbacks import Answers, CallAnswers
+from agent.documents import digest
 from agent.errors import ModelUnavailable
 from agent.records import Entry, EntryKind, FormAnswer, JsonObject, ModelRequest, Reply, Usage
 from agent.settings import Limits
@@ -63,7 +64,7 @@ class Pages:
     run_id: str = "run"
     entries: list[Entry] = field(default_factory=list)
 
-    async def append(self, kind: EntryKind, body: JsonObject) -> Entry:
+    async def append(self, kind: EntryKind, body: JsonObject, *, spent: Any = None) -> Entry:
         entry = Entry(run_id=self.run_id, seq=len(self.entries) + 1, kind=kind, body=body, at=datetime.now(UTC))
         self.entries.append(entry)
         return entry
@@ -139,6 +140,7 @@ async def test_a_sampled_reply_comes_from_the_runs_model_and_is_recorded_and_pai
             {
                 "server": "kb",
                 "tool_use_id": "toolu_1",
+                "digest": digest(request),
                 "request": request,
                 "reply": {
                     "content": [{"type": "text", "text": "Sure."}],
@@ -180,6 +182,16 @@ async def test_one_tool_call_may_sample_only_so_often_and_the_next_may_again():
     assert isinstance(refused, mcp.ErrorData)
     assert refused.message == "One tool call may ask the model 1 times, and has."
     assert isinstance(await bench.call("toolu_2").sample(sampling()), mcp.CreateMessageResult)
+
+
+async def test_a_run_that_has_used_its_dollars_asks_the_model_for_no_server():
+    bench = Bench(limits=Limits(usd=0.2))
+    bench.answers.has_money = lambda: not bench.spent
+    assert not isinstance(await bench.call().sample(sampling()), mcp.ErrorData)
+    refused = await bench.call().sample(sampling())
+    assert isinstance(refused, mcp.ErrorData)
+    assert refused.message == "This run has used its $0.20."
+    assert len(bench.model.requests) == 1
 
 
 async def test_a_model_that_gives_no_reply_is_a_sentence_for_the_server():
@@ -368,8 +380,18 @@ async def test_a_form_that_is_filled_in_is_passed_on_and_recorded():
     result = await bench.call().elicit(form())
     assert result == mcp.ElicitResult(action="accept", content={"colour": "blue"})
     assert bench.operator.asked == [("kb", "Which colour?", FORM)]
-    body = {"mode": "form", "message": "Which colour?", "action": "accept", "content": {"colour": "blue"}}
-    assert bench.recorded == [(EntryKind.ELICITATION, {"server": "kb", "tool_use_id": "toolu_1", **body})]
+    [(kind, body)] = bench.recorded
+    assert kind is EntryKind.ELICITATION
+    assert body == {
+        "server": "kb",
+        "tool_use_id": "toolu_1",
+        "digest": body["digest"],
+        "mode": "form",
+        "message": "Which colour?",
+        "action": "accept",
+        "content": {"colour": "blue"},
+        "seconds": body["seconds"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -432,3 +454,34 @@ async def test_the_folders_that_exist_are_the_roots(tmp_path: Path):
 
 async def test_a_run_without_folders_has_no_roots():
     assert (await Bench().call().list_roots()).roots == []
+
+
+async def test_a_call_that_is_made_once_more_gets_the_answers_of_before_in_their_order():
+    bench = Bench(operator=OneOperator(FormAnswer(action="accept", content={"colour": "red"})))
+    call = bench.call()
+    first = [await call.sample(sampling()), await call.sample(sampling()), await call.elicit(form())]
+    bench.model.content, bench.operator.answer = [{"type": "text", "text": "Another."}], FormAnswer(action="decline")
+    call.again()
+    assert [await call.sample(sampling()), await call.sample(sampling()), await call.elicit(form())] == first
+    assert (len(bench.model.requests), len(bench.operator.asked), len(bench.recorded)) == (2, 1, 3)
+
+
+async def test_what_is_asked_beyond_the_answers_of_before_is_asked_anew():
+    bench = Bench()
+    call = bench.call()
+    for _ in range(3):
+        await call.sample(sampling())
+        call.again()
+    assert len(bench.model.requests) == 1
+    await call.sample(sampling())
+    await call.sample(sampling())
+    assert len(bench.model.requests) == 2
+
+
+async def test_another_call_gets_answers_of_its_own():
+    bench = Bench()
+    first = bench.call("toolu_1")
+    await first.sample(sampling())
+    first.again()
+    await bench.call("toolu_2").sample(sampling())
+    assert len(bench.model.requests) == 2

@@ -76,6 +76,16 @@ def test_cells_that_no_test_found_are_left_over(page: Path):
     assert tables.left_over("Programs") == ["one · 1 · roots", "two · 1 · tools"]
 
 
+def test_what_other_workers_have_found_is_found_and_written(page: Path):
+    written(page, ("one", "1", {"tools": "x", "roots": "told"}))
+    tables = Tables(page, [PROGRAMS], is_writing=True)
+    tables.record("Programs", ["one", "1"], {"tools": "y"})
+    tables.add([("Programs", ["one", "1"], {"roots": "other"}), ("Programs", ["two", "1"], {"tools": "z"})])
+    assert tables.left_over("Programs") == []
+    tables.write(["Programs"])
+    assert "| one | 1 | y | other |\n| two | 1 | z | - |" in page.read_text()
+
+
 @pytest.mark.parametrize(("key", "cells"), [(["one"], {"tools": "x"}), (["one", "1"], {"prompts": "x"})])
 def test_a_row_of_another_shape_is_refused(page: Path, key: list[str], cells: dict[str, str]):
     with pytest.raises(AssertionError, match="Programs"):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import sys
@@ -10,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent import settings as shapes
-from agent.configuration import load, load_here
+from agent.configuration import load, read_here, settings_of
 from agent.configuration.wording import _PATTERNS
 from agent.errors import ConfigurationError
 from agent.records import Effect
@@ -74,16 +75,16 @@ def test_without_any_file_the_built_in_helpdesk_is_configured(tmp_path: Path):
     assert (settings.model, settings.api_key, settings.base_url, settings.sources) == (None, None, None, ())
 
 
-def test_the_current_folder_and_the_processs_environment_are_what_load_here_reads(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    (tmp_path / "support-agent.toml").write_text("limits.turns = 3\n")
+def test_a_file_is_read_once_whatever_becomes_of_it_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    own = tmp_path / "support-agent.toml"
+    own.write_text("limits.turns = 3\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SUPPORT_AGENT_MODEL", "from-the-process")
 
-    settings = load_here()
+    here = read_here()
+    own.write_text("limits.turns = 4\n")
 
-    assert (settings.limits.turns, settings.model) == (3, "from-the-process")
+    assert settings_of(here, environ=HOME).limits.turns == 3
+    assert here.digests == {"support-agent.toml": hashlib.sha256(b"limits.turns = 3\n").hexdigest()}
 
 
 def test_a_current_folder_that_is_gone_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -93,7 +94,7 @@ def test_a_current_folder_that_is_gone_is_one_sentence(monkeypatch: pytest.Monke
     gone.rmdir()
 
     with pytest.raises(ConfigurationError, match="The current folder no longer exists"):
-        load_here()
+        read_here()
 
 
 def test_the_sources_are_the_folders_own_files_in_the_order_they_are_read(tmp_path: Path):
@@ -243,10 +244,10 @@ def test_a_nul_in_a_file_is_a_sentence_with_its_line(tmp_path: Path, name: str):
 
 
 def test_a_file_that_may_not_be_read_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def refused(path: Path) -> bytes:
+    def refused(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refused)  # a superuser may read what chmod forbids
+    monkeypatch.setattr(Path, "open", refused)  # a superuser may read what chmod forbids
 
     assert mistake(tmp_path) == ".env cannot be read: permission denied."
 
@@ -755,6 +756,23 @@ def test_a_helpdesk_that_cannot_be_read_is_one_sentence_with_its_line(
             ),
         ),
         (
+            '[tools."customers.issue_refund"]\neffect = "money"\nbind = { customer_id = "customer.id" }\n',
+            (
+                ', line 1: [tools."customers.issue_refund"] facts needs amount_cents and currency: what moves money is '
+                "judged by how much, which the host reads by itself."
+            ),
+        ),
+        (
+            (
+                '[tools."customers.issue_refund"]\neffect = "money"\nfacts = { amount_cents = '
+                '{ tool = "customers.get_invoice", arguments = { invoice_id = "$invoice_id" }, path = "/x" } }\n'
+            ),
+            (
+                ', line 3: [tools."customers.issue_refund"] facts needs currency: what moves money is judged by how '
+                "much, which the host reads by itself."
+            ),
+        ),
+        (
             '[tools."customer.issue_refund"]\neffect = "deletion"\n',
             (
                 ', line 1: [tools."customer.issue_refund"] speaks of the server "customer", which .mcp.json does not '
@@ -790,6 +808,18 @@ def test_a_read_that_is_public_bound_or_the_hosts_own_is_no_mistake(tmp_path: Pa
     toml = f'[tools."customers.get_customer"]\neffect = "read"\n{confinement}\n'
 
     assert loaded(tmp_path, toml=toml).tools["customers.get_customer"].effect is Effect.READ
+
+
+def test_a_policy_of_the_folder_takes_the_defaults_place(tmp_path: Path):
+    default = loaded(tmp_path)
+    assert default.policy_file == str(Path("agent.defaults", "policy.cedar"))
+    assert '@id("own-case")' in default.policy
+
+    (tmp_path / "policy.cedar").write_text("// Mine.\n", encoding="utf-8")
+
+    settings = loaded(tmp_path)
+    assert (settings.policy, settings.policy_file) == ("// Mine.\n", str(tmp_path / "policy.cedar"))
+    assert settings.sources == (str(tmp_path / "policy.cedar"),)
 
 
 def test_a_prompts_usual_arguments_need_no_customers(tmp_path: Path):

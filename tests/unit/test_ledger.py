@@ -1,5 +1,8 @@
 """What a run has done and used: effects counted, endings that happened, dollars that are known."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +78,36 @@ def test_two_runs_share_nothing():
     one.versions["ticket"] = 7
     assert other.effects == []
     assert other.versions == {}
+
+
+@pytest.mark.parametrize("status", CallStatus)
+def test_a_payment_counts_until_it_has_surely_failed(status: CallStatus):
+    ledger = Ledger()
+    ledger.pay("one", Effect.MONEY, {"amount_cents": 500})
+    ledger.pay("note", Effect.WRITE, {"amount_cents": 9})
+    assert ledger.paid_cents == 500
+    ledger.settle("one", status)
+    assert ledger.paid_cents == (0 if status in {CallStatus.FAILED, CallStatus.DENIED} else 500)
+
+
+@pytest.mark.parametrize("status", CallStatus)
+def test_a_message_counts_that_the_customer_has_or_may_have(status: CallStatus):
+    ledger = Ledger()
+    ledger.note(Effect.REPLY, report(status))
+    ledger.note(Effect.WRITE, report(status))
+    assert ledger.replies == (status in {CallStatus.DONE, CallStatus.PLANNED, CallStatus.UNCERTAIN})
+
+
+async def test_what_a_run_needs_not_is_lent_for_as_long_as_a_person_is_asked():
+    lent: list[bool] = []
+
+    @asynccontextmanager
+    async def aside() -> AsyncGenerator[None]:
+        lent.append(True)
+        yield
+        lent.append(False)
+
+    ledger = Ledger(aside=aside)
+    async with ledger.waiting():
+        assert lent == [True]
+    assert lent == [True, False]

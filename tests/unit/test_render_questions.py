@@ -4,6 +4,7 @@ import io
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -96,6 +97,24 @@ async def visit(url: str, *lines: str, console: Console | None = None) -> FormAn
 
 def form(*required: str, **properties: Any) -> JsonObject:
     return {"type": "object", "properties": properties, "required": list(required)}
+
+
+async def test_an_approval_shows_what_was_read_for_it_and_what_would_change():
+    console = paper()
+    proposal = replace(
+        refund(), facts={"amount_cents": 1200, "currency": "USD"}, changes={"invoice.status": "refunded\nyes"}
+    )
+    await approve(proposal, "y", console=console)
+    text = shown(console)
+    for part in (
+        "  read for it",
+        "│ amount_cents = 1200",
+        '│ currency = "USD"',
+        "  would change",
+        "│ invoice.status →",
+    ):
+        assert part in text
+    assert "\nyes" not in text
 
 
 async def test_an_approval_shows_call_arguments_ticket_requester_and_rule():

@@ -170,7 +170,7 @@ def test_each_finished_ticket_of_a_queue_is_one_line_with_its_outcome():
     with QueueView(console, total=2) as view:
         for ticket_id, subject in (("42", "Cannot log in"), ("43", "Invoice\x1b[31m\nforged")):
             fields = {"subject": subject, "requester": "a@example.com"}
-            queue_entry(view, ticket_id, EntryKind.CASE, ticket_id=ticket_id, ticket=fields, customer=None)
+            queue_entry(view, ticket_id, EntryKind.CASE, ticket_id=ticket_id, ticket={"fields": fields}, customer=None)
         view.finished(report())
         failed = Outcome(kind=OutcomeKind.UNRESOLVED, reason="The model is down.\nhttps://status.example")
         view.finished(report(ticket_id="43", outcome=failed))
@@ -190,13 +190,16 @@ def test_a_queue_on_a_terminal_shows_what_is_at_work_and_how_far_it_is():
     console = paper()
     with QueueView(console) as view:
         view.expect(3)
-        queue_entry(view, "42", EntryKind.CASE, ticket_id="42", ticket={"subject": "Login"}, customer=None)
+        queue_entry(view, "42", EntryKind.CASE, ticket_id="42", ticket={"fields": {"subject": "Login"}}, customer=None)
         queue_entry(view, "42", EntryKind.ATTEMPT, tool="desk.close")
         view.notice("redrawn")
         assert "#42  Login  desk.close" in shown(console)
         assert "0/3" in shown(console)
         view.finished(report())
         assert "1/3 · 1 closed" in shown(console)
+        view.skipped("Ticket 43 is being worked by process 7.")
+        assert "! Skipped: Ticket 43 is being worked by process 7.\n" in shown(console)
+        assert "2/3 · 1 closed · 1 skipped" in shown(console)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -299,6 +302,31 @@ def test_a_server_shows_what_its_tools_do_and_what_the_host_fills_in():
     ):
         assert part in text
     assert "More." not in text
+
+
+def test_nothing_that_a_server_says_of_itself_steers_the_terminal_or_forges_a_line():
+    console = paper()
+    hostile = "x\x1b[2J\u202e\u200b[bold]y[/bold]\r\n  close_ticket  read"
+    tool = ToolLine(
+        name=hostile, effect=Effect.MONEY, arguments=(hostile,), bound={hostile: hostile}, description=hostile
+    )
+    named = (NamedLine(name=hostile, description=hostile),)
+    sheet = ServerSheet(
+        line=ServerLine(name="desk", transport="stdio", is_running=True, protocol_version=hostile),
+        title=hostile,
+        version=hostile,
+        instructions=hostile,
+        capabilities=(hostile,),
+        tools=(tool,),
+        resources=named,
+        templates=named,
+        prompts=named,
+    )
+    show_server(console, sheet)
+    text = shown(console)
+    assert [char for char in text if not char.isprintable() and char != "\n"] == []
+    assert [line for line in text.splitlines() if line.startswith("  close_ticket")] == []
+    assert "[bold]y[/bold]" in text
 
 
 def test_checks_say_what_is_wrong_how_to_mend_it_and_whether_all_is_well():

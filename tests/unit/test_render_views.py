@@ -32,8 +32,8 @@ class Run:
         self._view.entry(self._ticket_id, entry)
 
     def opens(self, subject: str = "Cannot log in", *, mode: str = "live", model: str = "claude-sonnet-5-5") -> None:
-        ticket = {"subject": subject, "requester": "alice@example.com"}
-        customer = {"tier": "pro"}
+        ticket = {"id": "42", "fields": {"subject": subject, "requester": "alice@example.com"}}
+        customer = {"id": "c1", "fields": {"tier": "pro"}}
         self.entry(EntryKind.CASE, ticket_id="42", mode=mode, model=model, ticket=ticket, customer=customer)
 
     def replies(self, text: str = "", *calls: dict[str, Any], turn: int = 1, **body: Any) -> None:
@@ -176,6 +176,20 @@ def test_an_asked_call_shows_the_rule_and_who_said_what(played: tuple[Run, Conso
     run.entry(EntryKind.APPROVAL, tool_use_id="a", tool="pay.refund", is_granted=False, by="lea", because="too high")
     run.results("a", "pay.refund", "denied")
     assert "asked: Money needs a person. [money] no, said lea: too high" in squeezed(printed(console))
+
+
+def test_a_call_that_was_asked_about_says_so_when_it_is_then_allowed(played: tuple[Run, Console]):
+    run, console = played
+    run.opens()
+    run.replies("", use("a", "pay__refund", invoice="INV-7"))
+    arguments = {"invoice": "INV-7", "cents": 1200}
+    asks = [{"rule": "money", "because": "Money needs a person."}]
+    run.decides("a", "pay.refund", arguments, effect="money", verdict="ask", reasons=asks)
+    run.entry(EntryKind.APPROVAL, tool_use_id="a", tool="pay.refund", is_granted=True, by="lea", because="looked")
+    run.decides("a", "pay.refund", arguments, effect="money", verdict="allow", reasons=asks, is_approved=True)
+    run.results("a", "pay.refund")
+    said = squeezed(printed(console))
+    assert '✓ pay.refund invoice="INV-7" cents=1200 asked: Money needs a person. [money] yes, said lea: looked' in said
 
 
 def test_a_failed_call_shows_what_the_server_said(played: tuple[Run, Console]):

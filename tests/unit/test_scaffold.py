@@ -20,16 +20,20 @@ def acts(written: list[Written]) -> dict[str, Act]:
     return {file.path.name: file.act for file in written}
 
 
-def test_an_empty_folder_gets_the_three_files_and_loads_as_if_it_had_none(tmp_path: Path):
+NAMES = (".env", ".mcp.json", "support-agent.toml", "policy.cedar")
+
+
+def test_an_empty_folder_gets_the_four_files_and_loads_as_if_it_had_none(tmp_path: Path):
     unconfigured = load(folder=tmp_path, environ=ENVIRONMENT)
 
     written = write_starter(tmp_path)
 
-    assert [file.path for file in written] == [tmp_path / name for name in (".env", ".mcp.json", "support-agent.toml")]
+    assert [file.path for file in written] == [tmp_path / name for name in NAMES]
     assert set(acts(written).values()) == {Act.CREATED}
     settings = load(folder=tmp_path, environ=ENVIRONMENT)
     assert settings.sources == tuple(str(file.path) for file in written)
-    assert settings.model_copy(update={"sources": ()}) == unconfigured
+    assert settings.policy_file == str(tmp_path / "policy.cedar")
+    assert settings.model_copy(update={"sources": (), "policy_file": unconfigured.policy_file}) == unconfigured
 
 
 def test_only_the_owner_may_read_the_new_dotenv(tmp_path: Path):
@@ -38,7 +42,7 @@ def test_only_the_owner_may_read_the_new_dotenv(tmp_path: Path):
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("name", [".env", ".mcp.json", "support-agent.toml"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_there_is_kept_as_it_is(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(b"mine")
 
@@ -46,7 +50,7 @@ def test_a_file_that_is_there_is_kept_as_it_is(tmp_path: Path, name: str):
 
     assert (tmp_path / name).read_bytes() == b"mine"
     assert acts(written)[name] is Act.KEPT
-    assert sorted(acts(written).values()) == [Act.CREATED, Act.CREATED, Act.KEPT]
+    assert sorted(acts(written).values()) == [Act.CREATED, Act.CREATED, Act.CREATED, Act.KEPT]
 
 
 def test_a_dangling_link_is_kept_and_nothing_is_written_through_it(tmp_path: Path):
@@ -117,7 +121,7 @@ def test_the_example_in_the_repository_is_the_starter():
 def test_each_variable_of_the_starter_has_one_line_of_comment():
     blocks = (STARTER / "env").read_text(encoding="utf-8").strip().split("\n\n")[1:]
 
-    assert [block.count("\n") for block in blocks] == [1, 1, 1, 1]
+    assert [block.count("\n") for block in blocks] == [1] * 6
     assert all(re.fullmatch(r"# .+\.\n(# )?[A-Z_]+=.*", block) for block in blocks)
 
 

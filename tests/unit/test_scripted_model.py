@@ -138,9 +138,10 @@ async def test_two_conversations_that_begin_alike_are_played_one_after_the_other
 
 
 async def test_a_run_may_be_resumed_in_the_middle_of_its_history():
-    model = ScriptedModel([Turn(text="Done.")])
+    model = ScriptedModel([Turn(calls=[Call(name="look", id="toolu_a")]), Turn(text="Done.")])
     reply = await ask(model, user("ticket 42"), assistant(use("toolu_a")), user(result("toolu_a")))
     assert reply.text == "Done."
+    await model.aclose()
 
 
 async def test_a_reply_must_be_sent_back_unchanged():

@@ -1,13 +1,10 @@
-"""The run's record: numbered entries in memory, for the view, the report and the keys of its calls.
-
-It lives as long as the process: a run that is killed is not resumed.
-"""
+"""A run's record that lives as long as its process: for tests, and for commands that leave nothing behind."""
 
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from agent.records import Entry, EntryKind, JsonObject
+from agent.records import Entry, EntryKind, JsonObject, Spent
 
 
 def new_run_id() -> str:
@@ -33,7 +30,13 @@ class MemoryJournal:
         """Everything recorded so far, in order."""
         return tuple(self._entries)
 
-    async def append(self, kind: EntryKind, body: JsonObject) -> Entry:
+    async def append(
+        self,
+        kind: EntryKind,
+        body: JsonObject,
+        *,
+        spent: Spent | None = None,  # noqa: ARG002 - nobody else moves money here
+    ) -> Entry:
         """Append one entry with the next number and return it."""
         entry = Entry(run_id=self._run_id, seq=len(self._entries) + 1, kind=kind, body=body, at=datetime.now(UTC))
         self._entries.append(entry)

@@ -1,0 +1,247 @@
+"""A process that has loaded everything and forks: for each case a host, and servers for it, until the case has ended.
+
+    python -m tests.kill.nursery        reads one request a line from standard input, and answers each with a line
+
+It has no threads and no event loop, and opens no database: what it forks begins with nothing but loaded modules.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import anyio
+
+from tests.kill.checking import judged, strays
+from tests.kill.history import read
+from tests.kill.lives import Life, Servers, live_as_host, live_as_server
+from tests.kill.places import Case, Place
+from tests.kill.points import Fault, Passed
+from tests.kill.stories import STORIES
+from tests.kill.warming import warm_up
+
+ROOT = Path(__file__).parents[2]
+
+MOST_LIVES = 20
+"""A case that has not ended by then never will."""
+
+MOST_SECONDS = 60
+"""What one life may take; a tenth of a second is usual."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """How a case went: how each of its hosts ended, by the status of its process."""
+
+    number: int
+    endings: list[int] = field(default_factory=list[int])
+    is_hung: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is to be said of one case."""
+
+    case: Case
+    endings: Sequence[int]
+    struck: Sequence[Fault]
+    violations: Sequence[str]
+
+    @property
+    def missed(self) -> list[Fault]:
+        """The faults whose boundary nobody has passed."""
+        return [fault for fault in self.case.faults if fault not in self.struck]
+
+    def __str__(self) -> str:
+        struck = [f"{fault.victims} at {fault.process}: {fault.at}" for fault in self.struck]
+        said = [f"  {violation[:1000]}" for violation in self.violations]
+        return "\n".join([f"case {self.case.number} ({self.case.story}), killed {struck}, {self.endings}:", *said])
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Self:
+        struck = [Fault.of(fault) for fault in document["struck"]]
+        return cls(**document | {"case": Case.of(document["case"]), "struck": struck})
+
+
+class Nursery:
+    """The preloaded process, as those who use it know it."""
+
+    def __init__(self) -> None:
+        self.trails: dict[tuple[str, tuple[Fault, ...]], list[Passed]] = {}  # what runs are known to pass
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.kill.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, places: Sequence[Place], cases: Sequence[Case]) -> list[Found]:
+        """Live through the cases, shared out over the places, which work at once; return what was found of each."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        shares = [
+            {
+                "folder": str(place.folder),
+                "url": place.url,
+                "cases": [case.as_json() for case in cases[n :: len(places)]],
+            }
+            for n, place in enumerate(places)
+        ]
+        self._process.stdin.write(json.dumps(shares) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer == "done\n", "the nursery has died"
+        return [Found.of(found) for place in places for found in json.loads((place.folder / "found.json").read_text())]
+
+    def close(self) -> None:
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    warm_up()
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        shares = json.loads(line)
+        workers = [_forked(lambda share=share: _work(share)) for share in shares]
+        for pid in workers:
+            os.waitpid(pid, 0)
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
+
+
+def _work(share: dict[str, Any]) -> None:
+    place = Place(folder=Path(share["folder"]), url=share["url"])
+    cases = [Case.of(document) for document in share["cases"]]
+    os.waitpid(_forked(lambda: place.make(cases)), 0)
+    servers = Servers.of(place)
+    gc.freeze()
+    lived = [_live_through(servers, case) for case in cases]
+    (place.folder / "lived.json").write_text(json.dumps([asdict(how) for how in lived]))
+    os.waitpid(_forked(lambda: _judge(place, cases, lived)), 0)
+
+
+def _judge(place: Place, cases: Sequence[Case], lived: Sequence[Lived]) -> None:
+    left = anyio.run(read, place)
+    histories = [left.of(place, case, how.endings) for case, how in zip(cases, lived, strict=True)]
+    found = [
+        {
+            "case": history.case.as_json(),
+            "endings": how.endings,
+            "violations": [*violations, *(["a life hung"] if how.is_hung else [])],
+            "struck": [asdict(passed.fault) for passed in history.trail if passed.fault is not None],
+        }
+        for history, how, violations in zip(histories, lived, judged(histories), strict=True)
+    ]
+    found[0]["violations"] += strays(left, histories)
+    (place.folder / "found.json").write_text(json.dumps(found))
+
+
+def _live_through(made: Servers, case: Case) -> Lived:
+    """Start the host again and again until it has come to an outcome."""
+    endings: list[int] = []
+    servers: list[int] = []
+    is_hung = False
+    while len(endings) < MOST_LIVES and not is_hung:
+        life = Life(made=made, case=case, number=len(endings) + 1, faults=case.faults).since()
+        ending, started, is_hung = _live(life)
+        endings.append(ending)
+        servers += started
+        if STORIES[case.story].waits:
+            _wait(servers)
+        if ending == 0 and _has_ended(life):
+            break
+    _wait(servers)
+    return Lived(number=case.number, endings=endings, is_hung=is_hung)
+
+
+def _has_ended(life: Life) -> bool:
+    report = life.file("report.json")
+    return not report.exists() or json.loads(report.read_text())["outcome"] != "unresolved"
+
+
+def _live(life: Life) -> tuple[int, list[int], bool]:
+    """Fork a host, and servers as it asks for them, until it ends; return how, the servers, and whether it hung."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def be_host() -> None:
+        ours.close()
+        live_as_host(life, theirs)
+
+    host = _forked(be_host)
+    theirs.close()
+    host_fd = os.pidfd_open(host)
+    servers: list[int] = []
+    starts: dict[str, int] = {}
+    is_hung = False
+    while True:
+        if not select.select([ours], [], [], MOST_SECONDS)[0]:
+            is_hung = True
+            for pid in [*servers, host]:
+                os.kill(pid, signal.SIGKILL)
+        try:
+            message, fds, _, _ = socket.recv_fds(ours, 100, 1)
+        except ConnectionResetError:  # it died over an answer that it had not read
+            break
+        if not message:
+            break
+        name = message.decode()
+        starts[name] = starts.get(name, 0) + 1
+        end = socket.socket(fileno=fds[0])
+
+        def be_server(name: str = name, end: socket.socket = end) -> None:
+            ours.close()
+            # What has struck one start of a server is not to strike the next.
+            now = life if starts[name] == 1 else life.since()
+            live_as_server(now, name, starts[name], end, host_fd)
+
+        servers.append(_forked(be_server))
+        end.close()
+        with suppress(BrokenPipeError):  # it has died since
+            ours.send(f"{starts[name]} {servers[-1]}".encode())
+    ours.close()
+    status = os.waitstatus_to_exitcode(os.waitpid(host, 0)[1])
+    os.close(host_fd)
+    return status, servers, is_hung
+
+
+def _wait(servers: list[int]) -> None:
+    while servers:
+        os.waitpid(servers.pop(), 0)
+
+
+def _forked(act: Callable[[], object]) -> int:
+    """Return a process that does this and ends."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        act()
+    except BaseException:  # noqa: BLE001 - nothing of the child may go on as its parent
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
