@@ -64,11 +64,8 @@ def new_places(request: pytest.FixtureRequest, kind: str) -> Iterator[NewPlaces]
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many runs were killed how often: a walk that has become short would pass, too."""
-    counted = [
-        dict(report.user_properties)
-        for report in terminalreporter.stats.get("passed", [])
-        if any(name == "kills" for name, _ in report.user_properties)
-    ]
-    if counted:
-        runs, kills = (sum(int(str(found[name])) for found in counted) for name in ("runs", "kills"))
-        terminalreporter.write_line(f"{kills} kills in {runs} runs came to what undisturbed runs come to.")
+    passed = terminalreporter.stats.get("passed", [])
+    told = [(name, value) for report in passed if report.when == "call" for name, value in report.user_properties]
+    runs, kills = (sum(int(str(value)) for name, value in told if name == what) for what in ("runs", "kills"))
+    if kills:
+        terminalreporter.write_line(f"{kills} kills in {runs} runs came to what they had to come to.")

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -137,7 +138,6 @@ def _work(share: dict[str, Any]) -> None:
     servers = Servers.of(place)
     gc.freeze()
     lived = [_live_through(servers, case) for case in cases]
-    (place.folder / "lived.json").write_text(json.dumps([asdict(how) for how in lived]))
     os.waitpid(_forked(lambda: _judge(place, cases, lived)), 0)
 
 
@@ -161,17 +161,17 @@ def _live_through(made: Servers, case: Case) -> Lived:
     """Start the host again and again until it has come to an outcome."""
     endings: list[int] = []
     servers: list[int] = []
-    is_hung = False
-    while len(endings) < MOST_LIVES and not is_hung:
+    is_hung = has_ended = False
+    while len(endings) < MOST_LIVES and not is_hung and not has_ended:
         life = Life(made=made, case=case, number=len(endings) + 1, faults=case.faults).since()
-        ending, started, is_hung = _live(life)
-        endings.append(ending)
-        servers += started
+        household = _Household(life)
+        endings.append(household.run())
+        servers += household.servers
         if STORIES[case.story].waits:
-            _wait(servers)
-        if ending == 0 and _has_ended(life):
-            break
-    _wait(servers)
+            is_hung |= _is_stuck(servers)
+        is_hung |= household.is_hung
+        has_ended = endings[-1] == 0 and _has_ended(life)
+    is_hung |= _is_stuck(servers)
     return Lived(number=case.number, endings=endings, is_hung=is_hung)
 
 
@@ -180,54 +180,70 @@ def _has_ended(life: Life) -> bool:
     return not report.exists() or json.loads(report.read_text())["outcome"] != "unresolved"
 
 
-def _live(life: Life) -> tuple[int, list[int], bool]:
-    """Fork a host, and servers as it asks for them, until it ends; return how, the servers, and whether it hung."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+class _Household:
+    """One host process, and the servers that it asks for. Nobody is waited for before the host has ended."""
 
-    def be_host() -> None:
-        ours.close()
-        live_as_host(life, theirs)
+    def __init__(self, life: Life) -> None:
+        self.servers: list[int] = []
+        self.is_hung = False
+        self._life = life
+        self._starts: Counter[str] = Counter()
+        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
-    host = _forked(be_host)
-    theirs.close()
-    host_fd = os.pidfd_open(host)
-    servers: list[int] = []
-    starts: dict[str, int] = {}
-    is_hung = False
-    while True:
-        if not select.select([ours], [], [], MOST_SECONDS)[0]:
-            is_hung = True
-            for pid in [*servers, host]:
-                os.kill(pid, signal.SIGKILL)
+        def be_host() -> None:
+            self._ours.close()
+            live_as_host(life, theirs)
+
+        self._host = _forked(be_host)
+        theirs.close()
+
+    def run(self) -> int:
+        """Start servers as the host asks for them until it ends, and return how it did."""
+        host_fd = os.pidfd_open(self._host)
+        while request := self._request():
+            self._start(*request, host_fd)
+        self._ours.close()
+        os.close(host_fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self._host, 0)[1])
+
+    def _request(self) -> tuple[str, socket.socket] | None:
+        if not select.select([self._ours], [], [], MOST_SECONDS)[0]:
+            self.is_hung = True
+            os.kill(self._host, signal.SIGKILL)
         try:
-            message, fds, _, _ = socket.recv_fds(ours, 100, 1)
+            message, fds, _, _ = socket.recv_fds(self._ours, 100, 1)
         except ConnectionResetError:  # it died over an answer that it had not read
-            break
-        if not message:
-            break
-        name = message.decode()
-        starts[name] = starts.get(name, 0) + 1
-        end = socket.socket(fileno=fds[0])
+            return None
+        return (message.decode(), socket.socket(fileno=fds[0])) if message else None
 
-        def be_server(name: str = name, end: socket.socket = end) -> None:
-            ours.close()
+    def _start(self, name: str, end: socket.socket, host_fd: int) -> None:
+        self._starts[name] += 1
+        start = self._starts[name]
+
+        def be_server() -> None:
+            self._ours.close()
             # What has struck one start of a server is not to strike the next.
-            now = life if starts[name] == 1 else life.since()
-            live_as_server(now, name, starts[name], end, host_fd)
+            life = self._life if start == 1 else self._life.since()
+            live_as_server(life, name, start, end, host_fd)
 
-        servers.append(_forked(be_server))
+        self.servers.append(_forked(be_server))
         end.close()
-        with suppress(BrokenPipeError):  # it has died since
-            ours.send(f"{starts[name]} {servers[-1]}".encode())
-    ours.close()
-    status = os.waitstatus_to_exitcode(os.waitpid(host, 0)[1])
-    os.close(host_fd)
-    return status, servers, is_hung
+        with suppress(BrokenPipeError):  # the host has died since
+            self._ours.send(f"{start} {self.servers[-1]}".encode())
 
 
-def _wait(servers: list[int]) -> None:
+def _is_stuck(servers: list[int]) -> bool:
+    """Wait until these have ended; return whether one did not, and was killed."""
+    is_stuck = False
     while servers:
-        os.waitpid(servers.pop(), 0)
+        pid = servers.pop()
+        pidfd = os.pidfd_open(pid)
+        if not select.select([pidfd], [], [], MOST_SECONDS)[0]:
+            is_stuck = True
+            os.kill(pid, signal.SIGKILL)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
+    return is_stuck
 
 
 def _forked(act: Callable[[], object]) -> int:

@@ -43,8 +43,6 @@ class Walk:
         # Reads that run together may overtake each other, and then a chain has gone by.
         still = self.live(story, walks.at_once(story, [[fault] for fault in missed], first=0)) if missed else []
         assert still == []
-        self._record("kills", len(faults))
-        self._record("runs", len(chained) + len(missed))
 
     def live(self, story: str, cases: Sequence[Case]) -> list[Fault]:
         """Live through these cases, beside an undisturbed one in each place; return the faults that did not strike."""
@@ -57,6 +55,8 @@ class Walk:
         if broken := [str(one) for one in found if one.violations]:
             pytest.fail("\n".join(broken[:8]), pytrace=False)
         assert len(found) == len(cases)
+        self._record("runs", len(found))
+        self._record("kills", sum(len(one.struck) for one in found))
         return [fault for one in found for fault in one.missed]
 
 
