@@ -1,6 +1,7 @@
 """What tests of versions and transports stand on: servers that speak one version, and answers that know their name."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -63,10 +64,14 @@ class Port:
         self.programs.append(subprocess.Popen(line, pass_fds=[descriptor]))
 
     def kill(self) -> None:
-        """End the program that serves it."""
+        """End the program that serves it; its clients' ends of the connections know by then that it is gone."""
+        clients = _connected_to(self.number)
         for program in self.programs:
             program.kill()
             program.wait()
+        # A busy kernel tells the other end of a connection some time after the process is gone.
+        while clients & _connected_to(self.number):
+            os.sched_yield()
 
     def refuse(self) -> None:
         """Take no more connections."""
@@ -82,6 +87,16 @@ def listening() -> Iterator[Port]:
             yield port
         finally:
             port.kill()
+
+
+def _connected_to(port: int) -> set[str]:
+    """Return the ends on this machine of the connections to this port that are open in both directions."""
+    table = Path("/proc/net/tcp")
+    if not table.exists():
+        return set()
+    rows = (line.split() for line in table.read_text().splitlines()[1:])
+    there = f":{port:04X}"
+    return {row[1] for row in rows if row[2].endswith(there) and row[3] == "01"}
 
 
 class Answers:
