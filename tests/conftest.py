@@ -34,6 +34,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return 0 if len(places) == 1 and Path(*places).is_file() else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: at the end, no worker waits for one that is alone with them."""
+    items.sort(key=lambda item: "kill" not in item.path.parts)
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()  # some tests collect garbage again and again: all these modules and tests are none

@@ -9,7 +9,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Generator, Mapping
@@ -20,11 +19,16 @@ from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import OperationalError
+
+from tests.ports import own_port
 
 PASSWORD = "s3cret-Qx7/pass"
 """Of the one user; in a URL it is percent-encoded."""
 
 USER = "helpdesk"
+
+_IN_USE = "55006"
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -38,7 +42,7 @@ _SETTINGS = {
 # The shell outlives nobody: when the run ends, its end of the pipe closes, `read` returns, and all is taken away.
 _LIFE = """
 cd "$1"
-"$0/pg_ctl" -D data -l log -t 60 -w start >&2 && echo ready && read -r _
+"$0/pg_ctl" -D data -l log -t 600 -w start >&2 && echo ready && read -r _
 "$0/pg_ctl" -D data -m immediate stop >&2
 rm -rf "$1"
 """
@@ -64,14 +68,12 @@ class Postgres:
     def create(self, template: str = "template0") -> str:
         """Make a database like another one, and return its name."""
         name = next(self._names)
-        with self._admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._alone(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop(self, name: str) -> None:
         """Drop a database, with whoever is still connected to it."""
-        with self._admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        self._alone(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextmanager
     def connected(self, name: str) -> Generator[Connection]:
@@ -85,11 +87,22 @@ class Postgres:
 
     def control(self, *arguments: str) -> None:
         """Run pg_ctl on this server and wait for the end: `stop -m fast`, `start`, `restart`."""
-        command = [binaries() / "pg_ctl", "-D", "data", "-l", "log", "-w", *arguments]
+        command = [binaries() / "pg_ctl", "-D", "data", "-l", "log", "-t", "600", "-w", *arguments]
         subprocess.run(command, cwd=self.folder, check=True, capture_output=True, **_unprivileged())
 
     def close(self) -> None:
         self._admin.dispose()
+
+    def _alone(self, statement: str) -> None:
+        """Do what wants a database for itself: on a busy machine, who has left it may be on the way for long."""
+        for tries_left in reversed(range(60)):  # each of them waits for five seconds
+            try:
+                with self._admin.connect() as connection:
+                    connection.exec_driver_sql(statement)
+                return
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _IN_USE or not tries_left:
+                    raise
 
 
 def binaries() -> Path:
@@ -117,7 +130,12 @@ def running_postgres() -> Generator[Postgres]:
     if os.geteuid() == 0:
         shutil.chown(folder, _account().pw_name)
     _initialize(programs, folder)
-    port = _free_port()  # as late as can be: whoever asks next may get the same
+    with own_port() as port, _serving(programs, folder, port) as server:
+        yield server
+
+
+@contextmanager
+def _serving(programs: Path, folder: Path, port: int) -> Generator[Postgres]:
     _configure(folder, {**_SETTINGS, "port": str(port)})
     with subprocess.Popen(
         ["/bin/sh", "-c", _LIFE, programs, folder],
@@ -171,9 +189,3 @@ def _account() -> pwd.struct_passwd:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from sqlalchemy import (
 
 from servers.database.engines import create_engine_for, in_a_sentence
 from servers.database.places import Unusable, is_sqlite, parse_url, shown
-from servers.database.transactions import Database, take_turns, writer_of
+from servers.database.transactions import Database, again, take_turns, writer_of
 
 Fill: TypeAlias = Callable[[Connection], None]
 """Inserts the first rows into tables that were just created."""
@@ -75,8 +76,9 @@ def open_database(url: str, schema: Schema, fill: Fill | None = None) -> Databas
     """
     engine = create_engine_for(parse_url(url))
     with in_a_sentence(engine):
-        with engine.begin() as connection:
-            found = _version(connection, schema)
+        # A busy machine may be longer about the two statements than a transaction may be idle; who cannot be reached is
+        # not waited for.
+        found = again(partial(_found, engine, schema), unless=lambda error: not error.connection_invalidated)
         if found is None and is_sqlite(engine.url):
             with writer_of(engine).begin() as connection:
                 # Another process may have created them between the two transactions.
@@ -144,6 +146,11 @@ def _step(engine: Engine, schema: Schema, fill: Fill | None) -> int | None:
         else:
             _check_version(engine, schema, found)
         return found
+
+
+def _found(engine: Engine, schema: Schema) -> int | None:
+    with engine.begin() as connection:
+        return _version(connection, schema)
 
 
 def _version(connection: Connection, schema: Schema) -> int | None:

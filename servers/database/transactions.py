@@ -72,12 +72,12 @@ class Database:
         def is_unknown(error: DBAPIError) -> bool:
             return is_committing and not is_repeatable and not _is_conflict(error)
 
-        return _again(attempt, unless=is_unknown)
+        return again(attempt, unless=is_unknown)
 
     async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking read on a worker thread; one that failed is tried again."""
         work = partial(query, *args, **kwargs)
-        return await anyio.to_thread.run_sync(partial(_again, work), limiter=self._readers)
+        return await anyio.to_thread.run_sync(partial(again, work), limiter=self._readers)
 
     async def write(self, effect: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking write on a worker thread when its turn comes; it ends even if the caller is cancelled."""
@@ -111,7 +111,8 @@ def _snapshots_of(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def _again(attempt: Callable[[], T], *, unless: Callable[[DBAPIError], bool] | None = None) -> T:
+def again(attempt: Callable[[], T], *, unless: Callable[[DBAPIError], bool] | None = None) -> T:
+    """Return what a transaction returns; one that failed is tried again, `unless` that could do something twice."""
     tried = 0
     while True:
         try:

@@ -1,7 +1,9 @@
 """What tests of the host stand on: settings around one or two servers, and an observer that remembers."""
 
+import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +13,12 @@ import anyio
 
 from agent.records import Entry
 from agent.settings import HttpTransport, ServerSettings, Settings, StdioTransport, TicketSettings
+from agent.wire.link import IN, OUT
 
 FAKES = Path(__file__).parent
+
+HANGS_AFTER_S = 600
+"""After this a test fails instead of hanging; on no machine, however slow or busy, does one come near it."""
 
 
 class Notes:
@@ -45,6 +51,51 @@ class Notes:
         return [notice for notice in self.notices if fragment in notice]
 
 
+class Frames:
+    """A host's `trace` that keeps every frame, and lets a test wait for one."""
+
+    def __init__(self) -> None:
+        self._frames: list[tuple[str, str, Any]] = []
+        self._changed = anyio.Event()
+
+    def __call__(self, server: str, direction: str, frame: str) -> None:
+        self._frames.append((server, direction, json.loads(frame)))
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def sent(self, server: str, method: str) -> list[Any]:
+        """Return the requests and notifications of this method that the host has made."""
+        return self._of(server, OUT, method)
+
+    def came(self, server: str, method: str) -> list[Any]:
+        """Return the requests and notifications of this method that the server has made."""
+        return self._of(server, IN, method)
+
+    def are_answered(self, server: str, *methods: str) -> bool:
+        """Whether the host has made requests of each of these methods, and no request of any is left unanswered.
+
+        A stream of changes that is open counts as answered.
+        """
+        mine = [(way, message) for by, way, message in self._frames if by == server]
+        asked = {message["id"] for way, message in mine if way == OUT and {"id", "method"} <= message.keys()}
+        answered = {message["id"] for way, message in mine if way == IN and "method" not in message}
+        opened = self.came(server, "notifications/subscriptions/acknowledged")
+        answered |= {message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] for message in opened}
+        return all(self.sent(server, method) for method in methods) and asked <= answered
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that only frames can make true."""
+        while not holds():
+            await self._changed.wait()
+
+    def _of(self, server: str, direction: str, method: str) -> list[Any]:
+        return [
+            message
+            for by, way, message in self._frames
+            if (by, way) == (server, direction) and message.get("method") == method
+        ]
+
+
 def bad(*arguments: str | Path) -> StdioTransport:
     """Start bad_server.py with these arguments; without site-packages it is there in 20 ms."""
     return StdioTransport(
@@ -74,14 +125,23 @@ def settings_for(
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this id exists and has not ended."""
+    """Whether a process of this id exists and will do anything more."""
     try:
         os.kill(pid, 0)
+        return not Path("/proc/self").exists() or _is_alive(Path(f"/proc/{pid}"))
     except ProcessLookupError:
         return False
-    # One that has ended and that nobody has waited for yet still has its id.
-    stat = Path(f"/proc/{pid}/stat")
-    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def _is_alive(process: Path) -> bool:
+    try:
+        about = dict(line.split(":\t") for line in (process / "status").read_text().splitlines())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # One that has ended and that nobody has waited for yet still has its id; and who has been killed on a busy
+    # machine may take a while to be gone, but runs no more.
+    is_killed = int(about["ShdPnd"], 16) >> (signal.SIGKILL - 1) & 1
+    return about["State"][0] not in "ZX" and not is_killed
 
 
 def numbers(folder: Path, name: str) -> list[Any]:
@@ -113,3 +173,12 @@ async def until(holds: Callable[[], bool]) -> None:
     """Wait for what another process does to files, and leave it the processor meanwhile."""
     while not holds():  # noqa: ASYNC110 - no event tells of it
         await anyio.sleep(0.005)
+
+
+async def let_pass(seconds: float) -> None:
+    """Let so much time pass at once for whatever waits for a time in this event loop, deadlines of tests included."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds
+    for _ in range(2):  # what was due is then on its way: `wait_all_tasks_blocked` sees it
+        await asyncio.sleep(0)

@@ -99,7 +99,7 @@ async def test_every_tool_does_what_it_promises(
     async with everything(programs, home, transport, roots=[manuals], model=saying("Ahoy."), operator=person) as use:
         offered = {tool.name for tool in use.catalog.tools if tool.is_offered}
         assert offered == set(CALLS)
-        with anyio.fail_after(60):
+        with anyio.fail_after(600):
             for name, (arguments, is_right) in CALLS.items():
                 blocks = await use.told(name, **arguments)
                 assert is_right(blocks), (name, blocks)
@@ -155,7 +155,7 @@ async def test_a_form_may_be_declined_or_cancelled(programs: Programs, home: Pat
 
 async def test_a_link_that_must_be_visited_first_is_shown_and_the_call_made_again(programs: Programs, home: Path):
     async with everything(programs, home, operator=at_the_terminal("y", "y")) as use:
-        with anyio.fail_after(20):
+        with anyio.fail_after(600):
             said = await use.text("trigger-url-elicitation", url="https://example.com/pay", errorPath=True)
         assert "User completed the URL elicitation flow" in said
         asked = [(body["mode"], body["action"]) for body in use.recorded(EntryKind.ELICITATION)]
@@ -242,7 +242,7 @@ async def test_what_it_logs_as_a_warning_or_worse_is_told_to_the_operator(
     programs: Programs, home: Path, compatibility: Record
 ):
     async with everything(programs, home) as use:
-        with anyio.fail_after(20):
+        with anyio.fail_after(600):
             while not use.notes.about("outside says ("):  # each start logs once, at a random level
                 await use.call("toggle-simulated-logging")
         quiet = [level for level in ("debug", "info", "notice") if use.notes.about(f"({level})")]

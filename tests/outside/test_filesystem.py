@@ -42,7 +42,7 @@ async def filesystem(programs: Programs, home: Path, *roots: Path) -> AsyncGener
 
 async def knows(use: Use, *roots: Path) -> None:
     """Wait until the server has the roots: it asks for them by itself, beside the first calls."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(600):
         while not {str(root) for root in roots} <= set((await use.text("list_allowed_directories")).splitlines()):
             pass
 

@@ -15,36 +15,51 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCRespo
 
 from agent.errors import ServerStartFailed
 from agent.host import Host
-from agent.settings import HttpTransport, StdioTransport
+from agent.settings import HttpTransport, ServerSettings, StdioTransport
 from agent.wire.probe import Probe
 from tests.fakes.eras import MODERN, PATHS, listening
-from tests.fakes.hosting import FAKES, Notes, bad, call, settings_for
+from tests.fakes.hosting import FAKES, HANGS_AFTER_S, Frames, Notes, bad, call, let_pass, make_gate, settings_for
 
 LATE = """
-import runpy, sys, time
-time.sleep(float(sys.argv[1]))
+import runpy, sys
+open(sys.argv[1]).close()
 sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def late(seconds: float, program: str, *arguments: str) -> StdioTransport:
-    """Start a server that does nothing for so long, not even read."""
-    return StdioTransport(command=sys.executable, args=("-c", LATE, str(seconds), str(FAKES / program), *arguments))
+async def test_servers_that_need_fifteen_seconds_to_start_are_waited_for(home: Path, tmp_path: Path):
+    gate, frames = make_gate(tmp_path), Frames()
 
+    def late(program: str, *arguments: str) -> StdioTransport:
+        """Start a server that does nothing before the gate is open, not even read."""
+        return StdioTransport(command=sys.executable, args=("-c", LATE, str(gate), str(FAKES / program), *arguments))
 
-async def test_servers_that_need_fifteen_seconds_to_start_are_waited_for(home: Path):
     transports = {
-        "modern": late(15, "era_server.py", MODERN),  # it knows no handshake, with which the SDK tries after ten
-        "old": late(15, "era_server.py", "2024-11-05"),
-        "sdk": late(15, "echo_server.py"),
+        "modern": late("era_server.py", MODERN),  # it knows no handshake, with which the SDK tries after ten seconds
+        "old": late("era_server.py", "2024-11-05"),
+        "sdk": late("echo_server.py"),
     }
-    with anyio.fail_after(60):
-        async with Host(settings_for(home, transports, start_timeout_s=40), Notes()) as host:
-            versions = {name: server.protocol_version for name, server in host.servers.items()}
-            for name in transports:
-                result = await call(host, "echo", server=name, arguments={"text": "awake"})
-                assert result.content[0].text == "awake"
+
+    async def start_late() -> None:
+        await frames.until(lambda: all(frames.sent(name, "server/discover") for name in transports))
+        await let_pass(15)
+        await frames.until(lambda: all(frames.sent(name, "initialize") for name in transports))
+        async with await anyio.open_file(gate, "wb"):  # opens when the first has come to it, and keeps it open
+            await until_started.wait()
+
+    until_started = anyio.Event()
+    versions: dict[str, str] = {}
+    settings = settings_for(home, transports, start_timeout_s=HANGS_AFTER_S)
+    with anyio.fail_after(HANGS_AFTER_S):
+        async with anyio.create_task_group() as starting:
+            starting.start_soon(start_late)
+            async with Host(settings, Notes(), trace=frames) as host:
+                until_started.set()
+                versions |= {name: server.protocol_version for name, server in host.servers.items()}
+                for name in transports:
+                    result = await call(host, "echo", server=name, arguments={"text": "awake"})
+                    assert result.content[0].text == "awake"
     assert versions == {"modern": MODERN, "old": "2024-11-05", "sdk": MODERN}
 
 
@@ -129,18 +144,21 @@ async def silence() -> AsyncIterator[int]:
 async def test_a_server_that_never_answers_over_http_is_given_up_in_time(home: Path, kind: str):
     async with silence() as port:
         transport = HttpTransport.model_validate({"type": kind, "url": f"http://127.0.0.1:{port}/mcp"})
-        settings = settings_for(home, {"far": transport, "near": bad()}, start_timeout_s=1)
-        with anyio.fail_after(20), pytest.raises(ServerStartFailed) as failure:
+        servers = {"far": ServerSettings(start_timeout_s=0.5), "near": ServerSettings(start_timeout_s=HANGS_AFTER_S)}
+        settings = settings_for(home, {"far": transport, "near": bad()}).model_copy(update={"servers": servers})
+        with anyio.fail_after(HANGS_AFTER_S), pytest.raises(ServerStartFailed) as failure:
             async with Host(settings, Notes()):
                 pytest.fail("it started")
-    assert str(failure.value) == "far did not start: it was not ready within 1 s."
+    assert str(failure.value) == "far did not start: it was not ready within 0.5 s."
 
 
 @pytest.mark.parametrize(("version", "kind"), [("2025-11-25", "http"), (MODERN, "http"), ("2025-11-25", "sse")])
 @pytest.mark.parametrize("is_calling", [True, False])
 async def test_a_server_that_stops_answering_does_not_hold_up_the_end(
-    home: Path, tmp_path: Path, version: str, kind: str, is_calling: bool
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, kind: str, is_calling: bool
 ):
+    # However long the SDK is willing to wait with telling of a call that is given up.
+    monkeypatch.setattr("mcp.shared.jsonrpc_dispatcher._ABANDON_WRITE_TIMEOUT", 2 * HANGS_AFTER_S)
     with listening() as port:
         command = ["-I", "-S", str(FAKES / "era_server.py"), version, "--transport", kind, "--folder", str(tmp_path)]
         port.start(command, "--fd")
@@ -149,7 +167,7 @@ async def test_a_server_that_stops_answering_does_not_hold_up_the_end(
         await host.__aenter__()
         assert host.servers["era"].protocol_version == version
         port.programs[0].send_signal(signal.SIGSTOP)
-        with anyio.fail_after(4):  # the SDK waits five seconds to tell of each call that is given up
+        with anyio.fail_after(HANGS_AFTER_S):
             if is_calling:
                 calling = asyncio.create_task(call(host, "echo", server="era", arguments={"text": "x"}))
                 await anyio.wait_all_tasks_blocked()

@@ -15,7 +15,7 @@ import uvicorn
 from agent.errors import CallUncertain, ServerLost, ServerStartFailed
 from agent.host import Host
 from agent.settings import HttpTransport
-from tests.fakes.hosting import FAKES, Notes, bad, call, settings_for
+from tests.fakes.hosting import FAKES, HANGS_AFTER_S, Notes, bad, call, settings_for
 
 PATHS = {"http": "/mcp", "sse": "/sse"}
 
@@ -60,7 +60,7 @@ async def answering(status: int) -> AsyncIterator[tuple[str, list[dict[str, str]
 @asynccontextmanager
 async def connected(home: Path, transport: HttpTransport, **server: Any) -> AsyncIterator[tuple[Host, Notes]]:
     notes = Notes()
-    with anyio.fail_after(60):
+    with anyio.fail_after(HANGS_AFTER_S):
         async with Host(settings_for(home, {"far": transport}, **server), notes) as host:
             yield host, notes
 
@@ -117,12 +117,12 @@ async def test_an_address_where_nothing_listens_is_a_sentence(home: Path, kind: 
 async def test_a_server_that_dies_during_a_call_leaves_the_call_uncertain_and_the_others_alone(home: Path, kind: str):
     with running(kind) as (url, process):
         far = HttpTransport.model_validate({"type": kind, "url": url})
-        settings = settings_for(home, {"far": far, "near": bad()}, restarts=1, call_timeout_s=20)
-        with anyio.fail_after(60):
+        settings = settings_for(home, {"far": far, "near": bad()}, restarts=1, call_timeout_s=HANGS_AFTER_S)
+        with anyio.fail_after(HANGS_AFTER_S):
             async with Host(settings, Notes()) as host:
                 with pytest.raises(CallUncertain):
                     await call(host, "die", server="far")
-                assert process.wait(timeout=10) == 9
+                assert process.wait(timeout=HANGS_AFTER_S) == 9
                 with pytest.raises(ServerLost, match=r"nothing answers|has ended"):
                     await call(host, "echo", server="far", arguments={"text": "x"})
                 assert not (await call(host, "echo", server="near")).is_error

@@ -1,5 +1,6 @@
 """Servers that start, start slowly, or do not start."""
 
+import asyncio
 import stat
 import subprocess
 import sys
@@ -11,7 +12,20 @@ import pytest
 from agent.errors import ServerStartFailed
 from agent.host import Host
 from agent.settings import StdioTransport
-from tests.fakes.hosting import Notes, bad, call, echo, is_running, make_gate, numbers, open_gate, settings_for, until
+from tests.fakes.hosting import (
+    HANGS_AFTER_S,
+    Notes,
+    bad,
+    call,
+    echo,
+    is_running,
+    let_pass,
+    make_gate,
+    numbers,
+    open_gate,
+    settings_for,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
@@ -121,9 +135,16 @@ async def test_a_server_that_exits_at_once_is_quoted_without_its_control_charact
 
 async def test_a_server_that_prints_garbage_and_never_answers_is_given_up_in_time(home: Path):
     notes = Notes()
-    sentence = await start_fails(home, bad("garbage", "silent"), notes, start_timeout_s=1)
+
+    async def wait_in_vain() -> None:
+        await notes.wait_for("not JSON-RPC")
+        await let_pass(30)
+
+    waiting = asyncio.create_task(wait_in_vain())
+    sentence = await start_fails(home, bad("garbage", "silent"), notes, start_timeout_s=30)
+    await waiting
     assert sentence == (
-        "bad did not start: it was not ready within 1 s; "
+        "bad did not start: it was not ready within 30 s; "
         "it writes what is not JSON-RPC to its stdout: Welcome to bad 1.0\\x1b[2J."
     )
     assert len(notes.notices) == 1
@@ -159,7 +180,7 @@ async def test_servers_start_at_the_same_time(home: Path, tmp_path: Path):
         for folder in (one, two):
             await open_gate(folder / "gate")
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(HANGS_AFTER_S):
         async with anyio.create_task_group() as group:
             group.start_soon(open_both)
             async with Host(settings_for(home, transports), Notes()) as host:
@@ -201,7 +222,12 @@ asyncio.run(main())
 
 def test_the_sdk_writes_nothing_to_the_terminal(home: Path):
     run = subprocess.run(
-        [sys.executable, "-c", LOUD_SDK, str(home)], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", LOUD_SDK, str(home)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=HANGS_AFTER_S,
+        check=True,
     )
     assert (run.stdout, run.stderr) == ("", "")
 

@@ -11,7 +11,19 @@ import anyio
 import pytest
 
 from agent.host import Host
-from tests.fakes.hosting import Notes, bad, call, echo, is_running, make_gate, numbers, settings_for, until
+from tests.fakes.hosting import (
+    HANGS_AFTER_S,
+    Notes,
+    bad,
+    call,
+    echo,
+    is_running,
+    let_pass,
+    make_gate,
+    numbers,
+    settings_for,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,13 +48,23 @@ async def test_servers_are_gone_when_the_body_raises(home: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("fault", ["stubborn", "litter"])
-async def test_servers_that_will_not_exit_are_ended_with_all_they_started(home: Path, tmp_path: Path, fault: str):
+async def test_servers_that_will_not_exit_are_ended_together_with_all_they_started(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+):
+    grace_s = 2 * HANGS_AFTER_S
+    monkeypatch.setattr("agent.wire.child.EXIT_GRACE_S", grace_s)
+    monkeypatch.setattr("agent.wire.child.TERM_GRACE_S", grace_s)
+    monkeypatch.setattr("agent.host.STOP_S", 10 * grace_s)
     transports = {name: bad(fault, "--folder", tmp_path) for name in ("one", "two", "three")}
     host = Host(settings_for(home, transports), Notes())
     await host.__aenter__()
     assert len(left_over(tmp_path)) == (6 if fault == "litter" else 3)
-    with anyio.fail_after(10):  # one after the other, by the SDK's own grace, it would take twelve seconds
-        await host.__aexit__(None, None, None)
+    ending = asyncio.create_task(host.__aexit__(None, None, None))
+    for _ in ("stdin is closed", "SIGTERM"):  # if one waited for the end of another, it would take longer
+        await anyio.wait_all_tasks_blocked()
+        await let_pass(grace_s)
+    with anyio.fail_after(HANGS_AFTER_S):
+        await ending
     assert left_over(tmp_path) == []
 
 
@@ -94,7 +116,7 @@ async def enter_and_wait(host: Host) -> None:
 
 
 async def test_a_host_that_is_cancelled_during_a_call_is_not_held_up_by_a_server_that_reads_nothing(
-    home: Path, tmp_path: Path
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     make_gate(tmp_path)
 
@@ -107,11 +129,13 @@ async def test_a_host_that_is_cancelled_during_a_call_is_not_held_up_by_a_server
             await until(lambda: bool(numbers(tmp_path, "calls")))
             group.start_soon(lambda: call(host, "echo", arguments={"text": "x" * 5_000_000}))
 
+    # However long the SDK is willing to wait with telling of a call that is given up.
+    monkeypatch.setattr("mcp.shared.jsonrpc_dispatcher._ABANDON_WRITE_TIMEOUT", 2 * HANGS_AFTER_S)
     user = asyncio.create_task(use())
     await until(lambda: bool(numbers(tmp_path, "calls")))
     await anyio.wait_all_tasks_blocked()
     user.cancel()
-    with anyio.fail_after(4):  # the SDK gives each cancellation that it cannot write five seconds
+    with anyio.fail_after(HANGS_AFTER_S):
         await asyncio.wait({user})
     assert user.cancelled()
     assert left_over(tmp_path) == []
@@ -126,7 +150,7 @@ async def test_a_task_that_is_cancelled_for_good_leaves_no_child(home: Path, tmp
     for owner in owners:
         owner.cancel()
     await asyncio.wait(owners)
-    with anyio.fail_after(10):
+    with anyio.fail_after(HANGS_AFTER_S):
         await until(lambda: not left_over(tmp_path))
     await host.__aexit__(None, None, None)
 
@@ -162,7 +186,7 @@ def test_ctrl_c_ends_the_host_and_leaves_no_child(home: Path, tmp_path: Path, in
     assert process.stdout.readline() == "up\n"
     for _ in range(interrupts):
         process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=HANGS_AFTER_S)
     assert process.returncode == 130
     assert errors == ""
     assert len(numbers(tmp_path, "starts")) == 2
@@ -178,6 +202,8 @@ async def test_fifty_starts_and_stops_leak_nothing(home: Path, tmp_path: Path):
     before = in_use()
     for _ in range(50):
         await once()
+    with anyio.move_on_after(HANGS_AFTER_S / 10):  # what is given up may take a while to be gone; a leak stays
+        await until(lambda: in_use() == before)
     assert in_use() == before
     assert left_over(tmp_path) == []
     assert len(numbers(tmp_path, "starts")) == 51

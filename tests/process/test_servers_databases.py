@@ -22,7 +22,7 @@ from tests.fakes.helpdesk import TICKETS, call, filled, read, ticket_desk
 from tests.fakes.things import behind
 from tests.postgres import PASSWORD, Postgres, running_postgres
 
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 def run(server: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:

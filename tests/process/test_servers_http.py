@@ -35,6 +35,7 @@ from tests.fakes.web import (
     modern,
     request,
 )
+from tests.ports import own_port
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,11 +163,13 @@ def test_no_other_address_of_this_machine_is_served():
 
 
 def test_a_port_can_be_chosen_and_taken_again_at_once():
-    with ticketing() as first:
-        first.process.send_signal(signal.SIGINT)
-        assert first.ended()[0] == 130
-    with ticketing(port=first.port) as second:
-        assert second.port == first.port
+    with own_port() as port:
+        with ticketing(port=port) as first:
+            assert first.port == port
+            first.process.send_signal(signal.SIGINT)
+            assert first.ended()[0] == 130
+        with ticketing(port=port) as second:
+            assert second.port == port
 
 
 def test_a_port_in_use_is_one_sentence():

@@ -24,7 +24,7 @@ from tests.databases import NewDatabase
 from tests.fakes.helpdesk import TICKETS, call, filled, read
 
 SERVERS = ("ticketing", "customers")
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 def command(server: str, *options: str) -> list[str]:

@@ -22,7 +22,7 @@ from agent.errors import CallUncertain, ServerProtocolError, ServerStartFailed
 from agent.host import Host
 from agent.settings import HttpTransport
 from tests.fakes.eras import MODERN, speaking
-from tests.fakes.hosting import Notes, call, settings_for
+from tests.fakes.hosting import HANGS_AFTER_S, Notes, call, settings_for
 
 TOKEN = "s3cret-t0ken-of-the-team"
 KINDS = pytest.mark.parametrize("kind", ["http", "sse"])
@@ -58,7 +58,7 @@ async def start_fails(home: Path, url: str, kind: str = "http", **headers: str) 
     """Return the sentence with which the server at this address does not start; it holds no secret."""
     transport = HttpTransport.model_validate({"type": kind, "url": url, "headers": headers})
     notes, frames = Notes(), list[str]()
-    with anyio.fail_after(60), pytest.raises(ServerStartFailed) as failure:
+    with anyio.fail_after(HANGS_AFTER_S), pytest.raises(ServerStartFailed) as failure:
         async with Host(
             settings_for(home, {"far": transport}), notes, trace=lambda *frame: frames.append(" ".join(frame))
         ):
@@ -148,7 +148,7 @@ async def test_a_connection_that_is_reset_is_a_sentence(home: Path, kind: str):
         thread.start()
         sentence = await start_fails(home, f"http://127.0.0.1:{port}/mcp", kind)
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=10)
+        thread.join(timeout=HANGS_AFTER_S)
     assert f"http://127.0.0.1:{port}/mcp breaks off the connection (ReadError): is it an MCP server at all?" in sentence
 
 
@@ -275,7 +275,7 @@ async def test_a_proxy_is_not_asked_for_what_no_proxy_names(home: Path, monkeypa
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     version = "2025-11-25"
-    with speaking(version, kind) as transport, anyio.fail_after(60):
+    with speaking(version, kind) as transport, anyio.fail_after(HANGS_AFTER_S):
         async with Host(settings_for(home, {"far": transport}), Notes()) as host:
             assert host.servers["far"].protocol_version == version
 
@@ -312,7 +312,7 @@ async def turning(home: Path, response: Callable[..., Awaitable[None]], **server
     async with serving(app) as port:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         transport = HttpTransport(type="http", url=f"http://127.0.0.1:{port}/mcp", headers=headers)
-        with anyio.fail_after(60):
+        with anyio.fail_after(HANGS_AFTER_S):
             async with Host(settings_for(home, {"far": transport}, **server), Notes()) as host:
                 yield host
 

@@ -13,7 +13,7 @@ from agent.errors import CallUncertain, ServerLost
 from agent.host import Host
 from agent.settings import HttpTransport
 from tests.fakes.eras import MODERN, PATHS, Port, listening, said, speaking, spoken
-from tests.fakes.hosting import FAKES, Notes, call, numbers, settings_for, until
+from tests.fakes.hosting import FAKES, HANGS_AFTER_S, Frames, Notes, call, numbers, settings_for, until
 
 EACH = pytest.mark.parametrize(("version", "kind"), [row for row in spoken() if row[1] != "stdio"])
 
@@ -42,11 +42,25 @@ def far(version: str, kind: str, folder: Path) -> Iterator[Far]:
 
 
 @asynccontextmanager
-async def connected(home: Path, transport: HttpTransport, **server: Any) -> AsyncIterator[tuple[Host, Notes]]:
+async def connected(
+    home: Path, transport: HttpTransport, frames: Frames | None = None, **server: Any
+) -> AsyncIterator[tuple[Host, Notes]]:
     notes = Notes()
-    with anyio.fail_after(60):
-        async with Host(settings_for(home, {"far": transport}, **server), notes) as host:
+    with anyio.fail_after(HANGS_AFTER_S):
+        async with Host(settings_for(home, {"far": transport}, **server), notes, trace=frames) as host:
             yield host, notes
+
+
+async def settled(frames: Frames, version: str, *watched: str) -> None:
+    """Wait until all that a host asks for by itself is answered: what breaks with a server may break any call."""
+    asks = ["subscriptions/listen"] if version == MODERN else ["logging/setLevel"]
+    if watched and version != MODERN:
+        asks.append("resources/subscribe")
+
+    def are_watched() -> bool:
+        return all(uri in str([frames.sent("far", method) for method in asks]) for uri in watched)
+
+    await frames.until(lambda: are_watched() and frames.are_answered("far", *asks))
 
 
 async def echo(host: Host, text: str, **rest: Any) -> Any:
@@ -62,9 +76,11 @@ def keys(folder: Path) -> list[str | None]:
 async def test_a_server_that_was_restarted_between_two_calls_is_used_again(
     home: Path, tmp_path: Path, version: str, kind: str
 ):
+    frames = Frames()
     with far(version, kind, tmp_path) as server:
-        async with connected(home, server.transport) as (host, notes):
+        async with connected(home, server.transport, frames) as (host, notes):
             assert await echo(host, "one", key="k1") == "one"
+            await settled(frames, version)
             server.restart()
             if kind == "sse":  # a stream that is about to break may still take a call: that one would be uncertain
                 await notes.wait_for("far has closed the connection.")
@@ -102,7 +118,7 @@ def methods(folder: Path) -> list[str]:
 @EACH
 async def test_a_server_that_stays_away_is_lost_with_what_to_check(home: Path, tmp_path: Path, version: str, kind: str):
     with far(version, kind, tmp_path) as server:
-        async with connected(home, server.transport, restarts=1, call_timeout_s=5) as (host, _):
+        async with connected(home, server.transport, restarts=1) as (host, _):
             assert await echo(host, "one") == "one"
             server.port.kill()
             server.port.refuse()
@@ -115,10 +131,11 @@ async def test_a_watch_outlives_the_connection_and_is_told_that_it_may_have_miss
     home: Path, tmp_path: Path, version: str, kind: str
 ):
     told: list[str] = []
+    frames = Frames()
     with far(version, kind, tmp_path) as server:
-        async with connected(home, server.transport) as (host, notes):
+        async with connected(home, server.transport, frames) as (host, notes):
             with host.watching("far", ["note://1"], lambda: told.append("changed")):
-                await until(lambda: {"resources/subscribe", "subscriptions/listen"} & set(watches(tmp_path)) != set())
+                await settled(frames, version, "note://1")
                 await touch_until(host, told)
                 server.restart()
                 if kind == "sse":
@@ -137,17 +154,9 @@ async def touch_until(host: Host, told: list[str]) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-def watches(folder: Path) -> list[str]:
-    return [
-        frame["method"]
-        for frame in numbers(folder, "frames")
-        if "note://1" in str(frame.get("params")) and frame["method"] != "tools/call"
-    ]
-
-
 @pytest.mark.parametrize(("version", "kind"), [row for row in spoken() if row[0] != MODERN])
 async def test_a_watch_that_ends_is_taken_back(home: Path, tmp_path: Path, version: str, kind: str):
-    with speaking(version, kind, folder=tmp_path) as transport, anyio.fail_after(60):
+    with speaking(version, kind, folder=tmp_path) as transport, anyio.fail_after(HANGS_AFTER_S):
         async with Host(settings_for(home, {"far": transport}), Notes()) as host:
             with host.watching("far", ["note://1", "note://2"], lambda: None):
                 await until(lambda: methods(tmp_path).count("resources/subscribe") == 2)

@@ -10,6 +10,7 @@ import pytest
 from agent.settings import StdioTransport
 from tests.conftest import CleanEnv
 from tests.fakes.eras import MODERN, speaking
+from tests.fakes.hosting import HANGS_AFTER_S
 
 TOKEN = "s3cret-t0ken-of-the-team"
 
@@ -25,7 +26,7 @@ def shown(clean_env: CleanEnv, version: str, kind: str, folder: Path, *options: 
             env=clean_env(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANGS_AFTER_S,
             check=True,
         )
     return run.stdout, run.stderr
