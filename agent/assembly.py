@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from typing import Any
 
+from agent.applying import Applied
 from agent.callbacks import Answers
 from agent.calling import LiveCalls, VoidingCalls
 from agent.errors import JournalError
@@ -12,12 +14,16 @@ from agent.gate import Gate
 from agent.journal import RunRecord
 from agent.judging import Judge
 from agent.ledger import Ledger
-from agent.loop import Foundation, Run
+from agent.outgoing import Outgoing
 from agent.protocols import Approver, Model, Operator
 from agent.recall import Past, recall
-from agent.records import ENTRY_FORMAT, Case, Entry, FormAnswer, JsonObject, Owner, RunMode, ToolCall
+from agent.records import ENTRY_FORMAT, Case, Entry, FormAnswer, JsonObject, Owner, RunMode, ToolCall, ToolResult
 from agent.repeats import Repeats
+from agent.run import Foundation, Run
 from agent.session import Session, system_prompt
+
+_DECIDING = {"servers", "limits", "company", "tickets", "customers", "tools", "resources", "policy"}
+"""The settings that decide what a call may do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +59,17 @@ class Assembly:
                 }
                 for name, server in sorted(host.servers.items())
             },
-            settings=settings.model_dump(
-                mode="json", include={"servers", "limits", "tickets", "customers", "tools", "resources", "policy"}
-            ),
+            settings=settings.model_dump(mode="json", include=_DECIDING),
         )
 
-    def begin(self, case: Case, recorder: RunRecord, mode: RunMode) -> Run:
-        """Return a run over this case that has not begun; nothing is asked of the model yet."""
+    def begin(self, case: Case, recorder: RunRecord, mode: RunMode, *, plan: Applied | None = None) -> Run:
+        """Return a run over this case that has not begun; nothing is asked of the model yet.
+
+        `plan` is what a run that applies one has to do.
+        """
         ledger = Ledger(versions={owner: case.value(f"{owner}.version") for owner in ("ticket", "customer")})
         return self._run(
-            case=case, recorder=recorder, mode=mode, ledger=ledger, foundation=self.foundation, past=Past()
+            case=case, recorder=recorder, mode=mode, ledger=ledger, foundation=self.foundation, past=Past(), plan=plan
         )
 
     def go_on(self, entries: Sequence[Entry], recorder: RunRecord, *, is_cancelled: bool = False) -> Run:
@@ -96,6 +103,8 @@ class Assembly:
             foundation=foundation,
             past=was.past,
             asked=was.calls,
+            told=was.told,
+            plan=None if body["plan"] is None else Applied.from_json(body["plan"]),
             calling=VoidingCalls if is_cancelled else LiveCalls,
         )
         run.messages, run.turn_seq, run.pauses, run.was_nudged = was.messages, was.turn_seq, was.pauses, was.was_nudged
@@ -112,9 +121,15 @@ class Assembly:
         foundation: Foundation,
         past: Past,
         asked: Sequence[ToolCall] = (),
+        told: Sequence[tuple[str, Any, ToolResult]] = (),
+        plan: Applied | None = None,
         calling: type[LiveCalls] = LiveCalls,
     ) -> Run:
         session, settings, roots = self.session, self.session.settings, self.session.settings.roots
+        outgoing = Outgoing.of(case, session.catalog, settings, system=foundation.system)
+        heard = [] if plan is None else [one.told for one in plan.heard]
+        for name, arguments, result in [*heard, *told]:
+            outgoing.heard(name, arguments, result)
         answers = Answers(
             model=self.model,
             operator=_Unhurried(self.operator, ledger),
@@ -125,6 +140,8 @@ class Assembly:
             has_money=lambda: ledger.cost_usd is None or ledger.cost_usd < settings.limits.usd,
             past=past,
             sampled=sum(past.sampled.values()),
+            withheld_from=outgoing.withheld_from,
+            declined=ledger.declined if mode is RunMode.APPLY else None,
         )
         calls = calling(
             case=case,
@@ -134,6 +151,7 @@ class Assembly:
             answers=answers,
             observer=session.observer,
             version=lambda: session.helpdesk.version(case.ticket.id),
+            ticket_now=lambda: session.helpdesk.reading(case.ticket.id),
             till=recorder,
         )
         repeats = Repeats(catalog=session.catalog, most=settings.limits.same_calls)
@@ -147,6 +165,8 @@ class Assembly:
             recorder=recorder,
             ledger=ledger,
             repeats=repeats,
+            outgoing=outgoing,
+            planned={} if plan is None else plan.planned,
         )
         gate = Gate(
             case=case,
@@ -157,6 +177,7 @@ class Assembly:
             approver=self.approver,
             recorder=recorder,
             ledger=ledger,
+            outgoing=outgoing,
             past=past,
         )
         return Run(
@@ -171,6 +192,8 @@ class Assembly:
             mode=mode,
             foundation=foundation,
             ledger=ledger,
+            outgoing=outgoing,
+            plan=plan,
         )
 
 

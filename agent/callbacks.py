@@ -48,6 +48,10 @@ class Answers:
     has_money: Callable[[], bool] = lambda: True
     past: Past = field(default_factory=Past)
     sampled: int = 0  # replies asked of the model for servers in this run
+    withheld_from: Callable[[str, JsonObject], str | None] = lambda _server, _reply: None
+    """Says why a server may not be given this reply of the model; None where it may."""
+    declined: Callable[[str, str, str], None] | None = None
+    """Where nobody answers, as in a run that applies a plan: is told in which call which server wanted what."""
 
     def for_call(self, server: str, tool_use_id: str) -> "CallAnswers":
         """Return who answers while this call is in flight."""
@@ -83,6 +87,9 @@ class CallAnswers:
         if recorded := self._taken(known):
             return sampled(Reply(**recorded["reply"]), has_tools=bool(params.tools))
         refusal = self._over_limit()
+        if run.declined is not None:
+            run.declined(self.tool_use_id, self.server, EntryKind.SAMPLING.value)
+            refusal = "Nothing is answered while a plan is applied."
         if refusal is not None:
             return await self._refuse(request, refusal)
         run.sampled += 1
@@ -92,6 +99,8 @@ class CallAnswers:
         except ModelError as error:
             return await self._refuse(request, str(error))
         run.on_spend(reply.usage, reply.cost_usd)
+        if (why := run.withheld_from(self.server, {"content": reply.content})) is not None:
+            return await self._refuse(request, f"The reply is withheld: {why}", reply)
         body = {
             "digest": asked,
             "request": request_json(request),
@@ -111,7 +120,10 @@ class CallAnswers:
         if recorded := self._taken(known):
             return mcp_types.ElicitResult(action=recorded["action"], content=recorded["content"])
         began = time.monotonic()
-        if isinstance(params, mcp_types.ElicitRequestURLParams):
+        if self.answers.declined is not None:
+            self.answers.declined(self.tool_use_id, self.server, EntryKind.ELICITATION.value)
+            answer = mcp_types.ElicitResult(action="decline")
+        elif isinstance(params, mcp_types.ElicitRequestURLParams):
             answer = await self._visit(message, without_surrogates(params.url))
         else:
             schema = cast("JsonObject", without_surrogates(params.requested_schema))
@@ -158,12 +170,13 @@ class CallAnswers:
             return f"One tool call may ask the model {limits.sampling_depth} times, and has."
         return None
 
-    async def _refuse(self, request: ModelRequest, sentence: str) -> ErrorData:
+    async def _refuse(self, request: ModelRequest, sentence: str, reply: Reply | None = None) -> ErrorData:
+        """Answer with a sentence; `reply` is what was paid for, and is not given."""
         asked = request_json(request)
-        nothing = {"usage": Usage().as_json(), "cost_usd": 0.0}
-        await self._record(
-            EntryKind.SAMPLING, {"digest": digest(asked), "request": asked, "error": sentence, **nothing}
-        )
+        used = {"usage": Usage().as_json(), "cost_usd": 0.0}
+        if reply is not None:
+            used = {"usage": reply.usage.as_json(), "cost_usd": reply.cost_usd}
+        await self._record(EntryKind.SAMPLING, {"digest": digest(asked), "request": asked, "error": sentence, **used})
         return ErrorData(code=mcp_types.INTERNAL_ERROR, message=sentence)
 
     async def _record(self, kind: EntryKind, body: JsonObject) -> None:

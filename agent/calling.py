@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -36,6 +36,14 @@ class Calls(Protocol):
         """Return what the host must know to judge this call; see `read_facts` for what it raises."""
         ...
 
+    async def ticket_version(self, tool_use_id: str) -> Any:
+        """Return the version that the ticket has now; None where its helpdesk keeps none."""
+        ...
+
+    async def reread(self, tool_use_id: str) -> ToolResult:
+        """Return what the model is told of a ticket that has moved: its text as it is now, and that text's version."""
+        ...
+
     async def circumstances(self, tool_use_id: str, *, is_payment: bool) -> Circumstances:
         """Return the time, and what was spent today; for a payment, what other runs spend meanwhile is in it."""
         ...
@@ -64,6 +72,7 @@ class LiveCalls:
     """Makes the calls of one run at the servers.
 
     `version` reads the ticket's version: a call that shows the model the ticket is told with the version of before.
+    `ticket_now` reads its text.
     """
 
     till: Till
@@ -75,6 +84,7 @@ class LiveCalls:
     answers: Answers
     observer: Observer
     version: Callable[[], Awaitable[Any]]
+    ticket_now: Callable[[], Awaitable[str]]
 
     async def facts(
         self,
@@ -93,6 +103,15 @@ class LiveCalls:
             most_chars=self.settings.limits.argument_chars,
         )
 
+    async def ticket_version(self, tool_use_id: str) -> Any:  # noqa: ARG002 - the same for every call
+        """Read the ticket's version."""
+        return await self.version()
+
+    async def reread(self, tool_use_id: str) -> ToolResult:  # noqa: ARG002 - the same for every call
+        """Read the ticket."""
+        seen = await self._version_shown(is_shown=True)
+        return replace(ToolResult.saying(CallStatus.FAILED, await self.ticket_now()), versions=seen)
+
     async def circumstances(
         self,
         tool_use_id: str,  # noqa: ARG002 - the same for every call
@@ -110,7 +129,7 @@ class LiveCalls:
         """Call the tool, with the key where its server honours keys."""
         if is_again and not tool.is_repeatable:
             return ToolResult.saying(CallStatus.UNCERTAIN, _INTERRUPTED)
-        seen = await self._version_shown(self._shows_ticket(tool))
+        seen = await self._version_shown(is_shown=self._shows_ticket(tool))
         try:
             answer = await self.host.call_tool(
                 tool.server,
@@ -140,7 +159,9 @@ class LiveCalls:
         """Read the resource, past every cache."""
         tickets = self.settings.tickets
         forms = {_form(shown) for shown in (tickets.record, tickets.context) if isinstance(shown, str)}
-        seen = await self._version_shown(template.server == tickets.server and _form(template.template) in forms)
+        seen = await self._version_shown(
+            is_shown=template.server == tickets.server and _form(template.template) in forms
+        )
         try:
             answer = await self.host.read_resource(template.server, uri)
         except ServerProtocolError as refused:
@@ -148,7 +169,7 @@ class LiveCalls:
         content = resource_content(answer, self.settings.limits.result_chars)
         return ToolResult(content=content, status=CallStatus.DONE, versions=seen)
 
-    async def _version_shown(self, is_shown: bool) -> dict[str, Any]:  # noqa: FBT001 - a claim about the call
+    async def _version_shown(self, *, is_shown: bool) -> dict[str, Any]:
         # Read before the text is: what the model then knows is at least as new as what it writes against.
         return {"ticket": await self.version()} if is_shown else {}
 
@@ -159,7 +180,8 @@ class LiveCalls:
 
     def _versions_after(self, tool: OfferedTool, structured: Any) -> dict[str, Any]:
         configured = {"ticket": self.settings.tickets, "customer": self.settings.customers}
-        versions: dict[str, Any] = {}
+        # A write on the helpdesk may have moved the ticket, whether it says so or not: not known is better than wrong.
+        versions: dict[str, Any] = {"ticket": None} if tool.server == self.settings.tickets.server else {}
         for path in tool.settings.bind.values():
             owner, _, name = path.partition(".")
             source = configured.get(owner)

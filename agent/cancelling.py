@@ -1,7 +1,7 @@
 """The end of a run that a person cancels."""
 
-from agent.loop import Run
 from agent.records import CallStatus, EntryKind, Outcome, OutcomeKind, RunReport
+from agent.run import Run
 
 
 async def cancel(run: Run, *, by: str, because: str) -> RunReport:

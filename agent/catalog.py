@@ -25,12 +25,21 @@ from agent.unseen import without_unseen
 READ_RESOURCE = "read_resource"
 """The host's own tool; it holds no `__`, so no server's tool can take its name."""
 
+SOURCES = "sources"
+"""The argument in which the model names the articles that a text to the customer rests on; no server sees it."""
+
 _LONGEST_NAME = 64
 _VALID_NAME = re.compile(rf"[a-zA-Z0-9_-]{{1,{_LONGEST_NAME}}}")
 _VALID_ARGUMENT = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _LONGEST_PROBLEM = 200
 _DIGESTED = re.compile(r"_[0-9a-f]{8}")
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+_SOURCES_SCHEMA: JsonObject = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "URIs of the articles that the text rests on, all read in this run; the customer does not see them.",
+}
 
 _WORDS = frozenset({"description", "title", "$comment"})
 _COMBINATORS = ("anyOf", "oneOf", "allOf")
@@ -72,6 +81,11 @@ class OfferedTool:
         return self.is_read or self.honours_keys or self.settings.idempotent
 
     @property
+    def takes_sources(self) -> bool:
+        """Whether the model is asked which articles its text rests on; the answer stays with the host."""
+        return bool(self.settings.sends) and SOURCES not in self.full_schema.get("properties", {})
+
+    @property
     def is_confined(self) -> bool:
         """Whether the host fills in whose data the call touches."""
         return not CONFINING.isdisjoint(self.settings.bind.values())
@@ -79,7 +93,10 @@ class OfferedTool:
     @property
     def definition(self) -> JsonObject:
         """The LLM tool definition, in the Messages API's shape."""
-        return {"name": self.offered_as, "description": self.description, "input_schema": self.input_schema}
+        schema = self.input_schema
+        if self.takes_sources:
+            schema = {**schema, "properties": {**schema.get("properties", {}), SOURCES: _SOURCES_SCHEMA}}
+        return {"name": self.offered_as, "description": self.description, "input_schema": schema}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +226,12 @@ def _offer(server: str, tool: Tool, offered_as: str, settings: Settings, because
     configured = settings.tools.get(f"{server}.{tool.name}", ToolSettings(effect=Effect.UNNAMED))
     problem = because or _problem(tool)
     properties: JsonObject = {} if problem else tool.input_schema.get("properties", {})
+    for name in configured.sends:
+        if name not in properties and problem is None:
+            raise ConfigurationError(
+                f'[tools."{server}.{tool.name}"] sends {name}, but the tool takes only: '
+                f"{', '.join(sorted(properties)) or 'nothing'}."
+            )
     unknown = sorted(set(configured.bind) - set(properties))
     if unknown and problem is None:
         raise ConfigurationError(

@@ -15,6 +15,7 @@
         │   ├── ServerLost         it has exited and was not, or could not be, started again
         │   ├── CallUncertain      the call left, and no one can say whether it took effect
         │   └── ServerProtocolError  it answers, but not with what was asked for
+        ├── Paused                 a person, or the failure breaker, has stopped all runs
         ├── JournalError           the record of runs cannot be read or written: nothing is done unrecorded
         └── ModelError             no reply can be had
             ├── ModelUnavailable   down, overloaded, unreachable, cut off: another day it works
@@ -46,6 +47,12 @@ class TicketNotWorkable(UsageError):  # noqa: N818 - reads as the sentence it is
 
 class RunNotFound(UsageError):  # noqa: N818 - reads as the sentence it is
     """The journal knows no such run, or it has ended where an unfinished one is needed."""
+
+
+class PlanRefused(SupportAgentError):  # noqa: N818 - reads as the sentence it is
+    """A plan is not applied; the message says what is other than it was."""
+
+    exit_code = 1
 
 
 class TicketTaken(SupportAgentError):  # noqa: N818 - reads as the sentence it is
@@ -94,6 +101,10 @@ class CallUncertain(ServerError):  # noqa: N818 - reads as the sentence it is
 
 class ServerProtocolError(ServerError):
     """The server answers, but not with what the configuration or the protocol promises."""
+
+
+class Paused(InfrastructureError):  # noqa: N818 - reads as the sentence it is
+    """A person, or the failure breaker, has stopped all runs: none begins or writes until that is taken back."""
 
 
 class JournalError(InfrastructureError):

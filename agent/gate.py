@@ -10,9 +10,10 @@ from typing import Any, cast
 from agent.binding import UnusableArguments
 from agent.calling import Calls
 from agent.catalog import READ_RESOURCE, Catalog, OfferedTool, ReadableTemplate
-from agent.errors import ServerLost
+from agent.errors import Paused, ServerLost
 from agent.judging import Judge, Judged
-from agent.ledger import Ledger
+from agent.ledger import MOVING, Ledger
+from agent.outgoing import Outgoing, withheld
 from agent.protocols import Approver, Recorder, SpentMeanwhile
 from agent.recall import Past
 from agent.records import (
@@ -28,10 +29,13 @@ from agent.records import (
     ToolCall,
     ToolResult,
     Verdict,
+    objections,
 )
 
 _LONGEST_SHOWN = 200  # characters of a name that no tool has
 _LONGEST_REASON = 500  # characters of what a failed call's server said
+
+_MEND = "Mend it and make the call again; the next time, people take over."
 
 _MOST_QUESTIONS = 2
 """A call is asked about once more when its facts have changed since the first question; then it is refused."""
@@ -69,6 +73,7 @@ class Gate:
     approver: Approver
     recorder: Recorder
     ledger: Ledger
+    outgoing: Outgoing
     past: Past = field(default_factory=Past)
 
     def is_read(self, call: ToolCall) -> bool:
@@ -96,6 +101,12 @@ class Gate:
     async def call_by_host(self, call: ToolCall, tool: OfferedTool, *, turn_seq: int) -> ToolResult:
         """Make a call that the host itself wants, by the same way."""
         return await self._pass(call, tool, turn_seq=turn_seq, is_by_host=True)
+
+    async def leave_out(self, call: ToolCall, tool: OfferedTool, arguments: JsonObject, because: str) -> ToolResult:
+        """Record that this call is not made, and why."""
+        admitted = _Admitted(call=call, tool=tool, arguments=arguments, reasons=(because,), key="", stripped=())
+        told = ToolResult.saying(CallStatus.DENIED, f"Not made: {because}")
+        return await self._finish(admitted, told, reasons=(because,))
 
     async def settle(self) -> dict[str, ToolResult]:
         """Give every call that has no recorded result one, in the order of their attempts; by key, reads left out.
@@ -130,8 +141,8 @@ class Gate:
                 stripped=judged.stripped,
             )
             if judged.decision.verdict is Verdict.DENY:
-                return await self._deny(admitted)
-            if self.mode is RunMode.DRY_RUN and not tool.is_read:
+                return await self._deny(admitted, judged)
+            if self.mode.is_planning and not tool.is_read and not (is_by_host and self.mode is RunMode.DRAFT):
                 return await self._plan(admitted, judged)
             if await self._attempt(admitted, judged):
                 return await self._call(admitted, is_again=False)
@@ -141,13 +152,13 @@ class Gate:
     async def _judged(self, call: ToolCall, tool: OfferedTool, *, is_by_host: bool) -> Judged:
         """Return the verdict on this call once a person has been asked, where one must be; it is then never ASK.
 
-        But in a dry run, which asks nobody: its plan says which of its calls would need a yes.
+        But in a run that only plans, which asks nobody: its plan says which of its calls would need a yes.
         """
         judged = await self.judge.judge(call, tool, is_by_host=is_by_host)
         for _ in range(_MOST_QUESTIONS):
             if judged.decision.verdict is not Verdict.ASK:
                 return judged
-            if self.mode is RunMode.DRY_RUN:
+            if self.mode.is_planning:
                 return judged.denied("A dry run asks nobody.") if tool.is_read else judged
             approval = self._given(call, judged) or await self._ask(call, tool, judged)
             if not approval.is_granted:
@@ -171,8 +182,17 @@ class Gate:
         )
         return await self._call(admitted, is_again=True)
 
-    async def _deny(self, admitted: _Admitted) -> ToolResult:
-        told = ToolResult.saying(CallStatus.DENIED, f"Denied: {' '.join(admitted.reasons)}")
+    async def _deny(self, admitted: _Admitted, judged: Judged) -> ToolResult:
+        sentences = " ".join(admitted.reasons)
+        kinds = objections(judged.decision)
+        if not kinds:
+            told = ToolResult.saying(CallStatus.DENIED, f"Denied: {sentences}")
+        elif "ticket" in kinds:
+            told = await self.calls.reread(admitted.call.id)
+        else:
+            told = ToolResult.saying(CallStatus.FAILED, f"Not sent: {sentences} {_MEND}")
+        if "leaves" in kinds:
+            admitted = replace(admitted, arguments=withheld(admitted.arguments, kept=admitted.tool.settings.bind))
         return await self._finish(admitted, told, reasons=admitted.reasons)
 
     async def _plan(self, admitted: _Admitted, judged: Judged) -> ToolResult:
@@ -233,6 +253,9 @@ class Gate:
         except SpentMeanwhile:
             del self.ledger.in_flight[call.id]
             return False
+        except Paused:
+            self.ledger.in_flight.pop(call.id, None)
+            raise
         self.ledger.pay(call.id, tool.effect, judged.facts)
         return True
 
@@ -316,7 +339,8 @@ class Gate:
         """Enter what became of a call into the ledger, and return it as it is recorded; None for reads."""
         if tool.is_read:
             return None
-        self.ledger.versions |= result.versions
+        if result.status in MOVING:
+            self.ledger.versions |= result.versions
         report = EffectReport(
             server=tool.server, tool=tool.name, arguments=arguments, status=result.status, reasons=reasons, key=key
         )
@@ -327,6 +351,7 @@ class Gate:
         self, call: ToolCall, name: str, result: ToolResult, effect: JsonObject | None, seconds: float
     ) -> None:
         self.ledger.settle(call.id, result.status)
+        self.outgoing.heard(name, call.arguments, result)
         await self.recorder.append(
             EntryKind.RESULT,
             {
@@ -342,7 +367,7 @@ class Gate:
 
     async def _read_resource(self, call: ToolCall) -> ToolResult:
         located = self._located(call)
-        decision = await self.judge.judge_reading(call, is_located=located is not None)
+        decision = await self.judge.judge_reading(call, located)
         if located is None or decision.verdict is Verdict.DENY:
             text = f"Denied: {' '.join(reason.because for reason in decision.reasons)}"
             return await self._answer(call, READ_RESOURCE, CallStatus.DENIED, text)

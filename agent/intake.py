@@ -12,13 +12,24 @@ from datetime import datetime
 
 import anyio
 
+from agent.applying import Applied
 from agent.assembly import Assembly
 from agent.cancelling import cancel
-from agent.errors import ConfigurationError, RunNotFound, SupportAgentError, TicketNotWorkable, TicketTaken
+from agent.errors import (
+    ConfigurationError,
+    PlanRefused,
+    RunNotFound,
+    SupportAgentError,
+    TicketNotWorkable,
+    TicketTaken,
+)
 from agent.journal import Journal, RunRecord, RunSummary, new_run_id
 from agent.locks import Held, Locks, Occupied
-from agent.loop import Finished, Run, work
+from agent.loop import work
+from agent.planning import applied_as
 from agent.records import CallStatus, Entry, EntryKind, OutcomeKind, Owner, RunMode, RunReport
+from agent.run import Finished, Run
+from agent.staleness import changed_since
 from agent.watch import watched
 
 _RELIEF_S = 0.1
@@ -64,10 +75,12 @@ class Intake:
         another run has ended since waits no more. `is_fresh` ends an unfinished run first.
 
         Raises:
+            Paused: all runs are paused; nothing was read.
             TicketNotFound: there is no such ticket.
             TicketNotWorkable: it is in a state that the configuration leaves alone, or waits no more.
             TicketTaken: another process has it, or another ticket of its customer.
         """
+        await self.journal.check_going()
         unfinished = await self._unfinished(ticket_id)
         if listed_at is not None:
             await self._check_waiting(ticket_id, since=listed_at)
@@ -89,9 +102,11 @@ class Intake:
         """Return this unfinished run, to go on with; `is_taken_over`: whoever works it now is to lose it.
 
         Raises:
+            Paused: all runs are paused.
             RunNotFound: there is no such run, or it has ended.
             TicketTaken: another process has it, and it is not to be taken over.
         """
+        await self.journal.check_going()
         summary = await self._open_run(run_id)
         if not is_taken_over:
             self._check_place(summary)
@@ -106,8 +121,77 @@ class Intake:
             self._held[run.recorder.run_id] = held
         return run
 
+    async def apply(self, case: Entry, plan: Applied) -> Run:
+        """Return the run that carries this plan out, begun or to be gone on with; `case` is the plan's first entry.
+
+        Raises:
+            Paused: all runs are paused.
+            PlanRefused: it was applied already, or something is other than when it was made.
+            TicketTaken: another process has the ticket, or another ticket of its customer.
+            TicketNotFound: the ticket is gone.
+        """
+        if begun := await self._begun(plan):
+            return await self.resume(begun.run_id)
+        await self.journal.check_going()
+        ticket_id: str = case.body["ticket_id"]
+        customer = self.journal.customer_hash(case.body["ticket"]["fields"]["requester"])
+        held = await self._hold(customer, ticket_id, is_advised=True)
+        try:
+            run = await self._applying(case, plan, customer)
+        except BaseException:
+            held.release()
+            raise
+        self._held[run.recorder.run_id] = held
+        return run
+
+    async def _begun(self, plan: Applied) -> RunSummary | None:
+        """Return the unfinished run that carries this plan out, if there is one.
+
+        Raises:
+            PlanRefused: it has ended, or other calls were agreed to when it began.
+        """
+        begun = await self.journal.run(applied_as(plan.run_id))
+        if begun is None:
+            return None
+        if begun.outcome is not None:
+            raise PlanRefused(
+                f"The plan of run {plan.run_id} has been applied, by run {begun.run_id}: {begun.outcome}."
+            )
+        agreed = Applied.from_json((await self.journal.entries(begun.run_id))[0].body["plan"])
+        if set(agreed.left_out) != set(plan.left_out):
+            how = f"without {', '.join(agreed.left_out)}" if agreed.left_out else "with all of its calls"
+            raise PlanRefused(
+                f"Run {begun.run_id} has begun to apply this plan {how}, and goes on only as it was agreed to."
+            )
+        return begun
+
+    async def _applying(self, planned: Entry, plan: Applied, customer: str) -> Run:
+        ticket_id: str = planned.body["ticket_id"]
+        # Again, now that nobody else can begin it.
+        if begun := await self._begun(plan):
+            raise PlanRefused(f"Run {begun.run_id} has just begun to apply this plan: apply it again to go on with it.")
+        for run in await self.journal.runs(ticket_id=ticket_id, is_finished=False):
+            if not run.mode.is_planning:
+                raise PlanRefused(
+                    f"Ticket {ticket_id} has an unfinished run, which must end first: "
+                    f"`support-agent runs resume {run.run_id}`, or `runs cancel`."
+                )
+        helpdesk = self.assembly.session.helpdesk
+        case = await helpdesk.open(ticket_id)
+        record = self.journal.record(
+            run_id=applied_as(plan.run_id), customer=customer, on_entry=self._telling(ticket_id)
+        )
+        run = self.assembly.begin(case, record, RunMode.APPLY, plan=plan)
+        now = run.case_body([await helpdesk.opening(case)])
+        if changes := changed_since(planned.body, now, seen=plan.versions):
+            told = " ".join(changes)
+            raise PlanRefused(
+                f"The plan of run {plan.run_id} does not hold any more. {told} Make it anew with --dry-run."
+            )
+        return run
+
     async def cancel(self, run_id: str, *, because: str) -> RunReport:
-        """End an unfinished run, whoever works it now: its owner records and calls nothing more.
+        """End an unfinished run, whoever works it now: its owner records and calls nothing more. A pause allows it.
 
         Raises:
             RunNotFound: there is no such run, or it has ended.
@@ -117,7 +201,9 @@ class Intake:
 
     async def backlog(self, mode: RunMode | None = None) -> list[RunSummary]:
         """Return the unfinished runs that this machine has begun, of one mode or of both, oldest first."""
-        runs = await self.journal.runs(mode=mode, is_finished=False)
+        runs = await self.journal.runs(is_finished=False)
+        modes = _with_its_own(mode) if mode is not None else frozenset(RunMode)
+        runs = [run for run in runs if run.mode in modes]
         return [run for run in reversed(runs) if run.owner.place == self.locks.place_id]
 
     async def work(self, run: Run) -> Finished:
@@ -136,6 +222,8 @@ class Intake:
             raise
         # Not in a `finally`: a run that is cut short stays listed, so that its interruption can be told.
         del self.active[run_id]
+        if isinstance(run.recorder, RunRecord) and run.recorder.tripped is not None:
+            self.assembly.session.observer.notice(run.recorder.tripped.sentence)
         return finished
 
     def release(self, run: Run) -> None:
@@ -172,14 +260,25 @@ class Intake:
 
     async def _cancelled(self, summary: RunSummary, *, because: str) -> RunReport:
         # Nobody watches it end: what became of it is in the report.
-        record = await self._claim(summary, is_taken_over=True, on_entry=lambda _: None)
+        record = await self._claim(summary, is_taken_over=True, is_to_end=True, on_entry=lambda _: None)
         run = self.assembly.go_on(record.entries, record, is_cancelled=True)
         report = await cancel(run, by=self.assembly.owner.user, because=because)
         return replace(report, model=summary.model)
 
-    async def _claim(self, summary: RunSummary, *, is_taken_over: bool, on_entry: Callable[[Entry], None]) -> RunRecord:
+    async def _claim(
+        self,
+        summary: RunSummary,
+        *,
+        is_taken_over: bool,
+        on_entry: Callable[[Entry], None],
+        is_to_end: bool = False,
+    ) -> RunRecord:
         return await self.journal.claim(
-            summary.run_id, owner=self.assembly.owner, is_taken_over=is_taken_over, on_entry=on_entry
+            summary.run_id,
+            owner=self.assembly.owner,
+            is_taken_over=is_taken_over,
+            on_entry=on_entry,
+            is_to_end=is_to_end,
         )
 
     async def _hold(self, customer: str, ticket_id: str, *, is_advised: bool) -> Held:
@@ -241,16 +340,17 @@ class Intake:
     async def _check_waiting(self, ticket_id: str, *, since: datetime) -> None:
         runs = await self.journal.runs(ticket_id=ticket_id, is_finished=True)
         for run in runs:
-            counts = run.mode in {RunMode.LIVE, self.mode} and run.outcome is not OutcomeKind.UNRESOLVED
+            counts = run.mode in {RunMode.LIVE, RunMode.APPLY, self.mode} and run.outcome is not OutcomeKind.UNRESOLVED
             if counts and run.finished_at is not None and run.finished_at >= since:
                 worked = f"Ticket {ticket_id} was worked meanwhile by {_process(run.owner)}"
                 raise TicketNotWorkable(f"{worked}: {run.outcome} (run {run.run_id}).")
 
     async def _unfinished(self, ticket_id: str) -> RunSummary | None:
-        found = await self.journal.runs(ticket_id=ticket_id, mode=self.mode, is_finished=False, limit=1)
-        if found:
-            self._check_place(found[0])
-        return next(iter(found), None)
+        runs = await self.journal.runs(ticket_id=ticket_id, is_finished=False)
+        found = next((run for run in runs if run.mode in _with_its_own(self.mode)), None)
+        if found is not None:
+            self._check_place(found)
+        return found
 
     def _check_place(self, summary: RunSummary) -> None:
         # Locks of another folder are not seen here: whoever began the run there may be at it.
@@ -275,6 +375,11 @@ class Intake:
 
     def _telling(self, ticket_id: str) -> Callable[[Entry], None]:
         return lambda entry: self.assembly.session.observer.entry(ticket_id, entry)
+
+
+def _with_its_own(mode: RunMode) -> frozenset[RunMode]:
+    """Return the modes whose unfinished runs come before a new one: what an apply has begun to write must be ended."""
+    return frozenset({RunMode.LIVE, RunMode.APPLY}) if mode is RunMode.LIVE else frozenset({mode})
 
 
 def _taken_up(entries: Sequence[Entry]) -> datetime:

@@ -1,16 +1,28 @@
 """What one run has done and used so far: its effects, versions, tokens, dollars and seconds."""
 
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.records import CallStatus, Effect, EffectReport, Usage
+from agent.records import CallStatus, Decision, Effect, EffectReport, ToolResult, Usage, objections
 
 _ENDINGS = frozenset({Effect.CLOSE, Effect.ESCALATE})
 _HAPPENED = frozenset({CallStatus.DONE, CallStatus.PLANNED})
 _LEFT = _HAPPENED | {CallStatus.UNCERTAIN}
+MOVING = frozenset({CallStatus.DONE, CallStatus.UNCERTAIN})
+"""What may have moved a version: a write that came back with one, or may have taken effect."""
+
+_PATIENCE: Mapping[str, tuple[int, str]] = {
+    "leaves": (1, "a text held something that may not leave, and its next version did too; it is withheld"),
+    "text": (1, "a text to the customer was not as it must be, and its next version was not either"),
+    "sources": (1, "a text rested on articles that were not read, and its next version did too"),
+    "ticket": (2, "the ticket kept changing while it was worked"),
+}
+"""How many turns of a kind are sent back to the model, and why people take over when there is one more."""
+
 _SURELY_NOT = frozenset({CallStatus.FAILED, CallStatus.DENIED})
 
 
@@ -33,6 +45,10 @@ class Ledger:
     payments: dict[str, int] = field(default_factory=dict[str, int])  # tool_use_id → cents, unless it surely failed
     has_ended: bool = False  # closed or escalated by this run, or planned to be
     unknown_payment: str | None = None  # server.tool of a call that may have moved money, and no one can say
+    objected: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Turns in which something of a kind was sent back to the model: a text that may not leave, a ticket that moved."""
+    asked_back: dict[str, str] = field(default_factory=dict[str, str])
+    """What servers wanted to know that a plan holds no answer to, by call."""
     began: float = field(default_factory=time.monotonic)
     used_s: float = 0.0  # by the processes that worked this run before
     clock: Callable[[], float] = field(default=_now, repr=False)  # seconds
@@ -98,16 +114,37 @@ class Ledger:
         self.turns += 1
         self._known = dict(self.versions)
 
-    def reread(self, seen: Iterable[Mapping[str, Any]]) -> None:
-        """Take the versions that the last reply's reads have shown the model.
+    def reread(self, told: Iterable[ToolResult]) -> None:
+        """Take the versions that the last reply's results, in their order, have shown the model.
 
         Where a write of that same reply has moved a version, that one stands: the write was asked for before the
-        model had seen the text.
+        model had seen the text. But a write that was sent back because the ticket had moved comes with its new text.
         """
-        for owner, version in ((owner, version) for versions in seen for owner, version in versions.items()):
-            if self.versions.get(owner) == self._known.get(owner):
-                self.versions[owner] = version
-                self._known[owner] = version
+        for result in told:
+            for owner, version in result.versions.items():
+                is_sent_back = result.status is CallStatus.FAILED
+                if is_sent_back or self.versions.get(owner) == self._known.get(owner):
+                    self.versions[owner] = version
+                    self._known[owner] = version
+
+    def object(self, decision: Decision) -> None:
+        """Note what a decision on one of the present turn's calls sends back to the model, if it does."""
+        for kind in objections(decision):
+            self.objected[kind].add(self.turns)
+
+    def rebase(self, ticket_version: Any) -> None:
+        """Take the ticket's version where a write of this run has moved it without saying where to."""
+        if self.versions.get("ticket") is None:
+            self.versions["ticket"] = ticket_version
+
+    def declined(self, tool_use_id: str, server: str, wanted: str) -> None:
+        """Note that a server wanted something of this call that nobody answers in this run."""
+        self.asked_back.setdefault(tool_use_id, f"{server} wanted {wanted}")
+
+    @property
+    def sent_back_too_often(self) -> str | None:
+        """Why people take over: the model was sent back for the same kind of thing as often as it may be."""
+        return next((why for kind, (most, why) in _PATIENCE.items() if len(self.objected[kind]) > most), None)
 
     def spend(self, usage: Usage, cost_usd: float | None) -> None:
         """Add what one request to the model used."""

@@ -68,6 +68,7 @@ class Recorder(Protocol):
 
         Raises:
             SpentMeanwhile: the totals are others by now; nothing was appended.
+            Paused: all runs are paused, and with this entry the run would start, or be about to write.
         """
         ...
 

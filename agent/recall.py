@@ -4,27 +4,31 @@ A pure fold over the entries. Nothing of a conversation is made anew: the messag
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from agent.conversation import CUT_OFF, NUDGE, answered, hear, unfinished
-from agent.ledger import Ledger
+from agent.ledger import MOVING, Ledger
 from agent.records import (
     CallStatus,
     Case,
     Customer,
+    Decision,
     Effect,
     EffectReport,
     Entry,
     EntryKind,
     JsonObject,
+    Reason,
     Reply,
     RunMode,
     Ticket,
     ToolCall,
     ToolResult,
     Usage,
+    Verdict,
 )
 
 
@@ -73,6 +77,8 @@ class Recalled:
     pending: Reply | None = None  # the last reply, while something of it may still have to be done
     results: dict[str, ToolResult] = field(default_factory=dict[str, ToolResult])  # of its calls, and of the host's own
     gave_up: str | None = None  # why the run is to be handed over
+    told: list[tuple[str, Any, ToolResult]] = field(default_factory=list[tuple[str, Any, ToolResult]])
+    """Every result, in order: of which tool, with which arguments."""
     calls: list[ToolCall] = field(default_factory=list[ToolCall])  # all that the model has asked for, in order
 
 
@@ -103,6 +109,9 @@ def _take(run: Recalled, entry: Entry) -> None:
             _hear(run, entry)
         case EntryKind.DECISION:
             past.decisions[body["tool_use_id"]] = body
+            run.ledger.object(_decided(body))
+            if body["ticket_version"] is not None:
+                run.ledger.rebase(body["ticket_version"])
         case EntryKind.APPROVAL:
             past.approvals[body["tool_use_id"]] = body
             run.ledger.waited_s += body["seconds"]
@@ -111,14 +120,8 @@ def _take(run: Recalled, entry: Entry) -> None:
             run.ledger.pay(body["tool_use_id"], Effect(body["effect"]), body["facts"])
         case EntryKind.RESULT:
             _done(run, body)
-        case EntryKind.SAMPLING:
-            run.ledger.spend(Usage(**body["usage"]), body["cost_usd"])
-            if "reply" in body:
-                past.replies[body["tool_use_id"], body["digest"]].append(body)
-                past.sampled[body["tool_use_id"]] += 1
-        case EntryKind.ELICITATION:
-            past.answers[body["tool_use_id"], body["digest"]].append(body)
-            run.ledger.waited_s += body["seconds"]
+        case EntryKind.SAMPLING | EntryKind.ELICITATION:
+            _asked(run, entry)
         case EntryKind.NUDGE:
             run.was_nudged = True
             _close(run, nudge=NUDGE)
@@ -126,6 +129,22 @@ def _take(run: Recalled, entry: Entry) -> None:
             run.gave_up = body["because"]
         case _:  # claims and stops change nothing of what was said and done
             pass
+
+
+def _asked(run: Recalled, entry: Entry) -> None:
+    """Take what a server asked back, and what it was answered."""
+    body, past = entry.body, run.past
+    place = (body["tool_use_id"], body["digest"])
+    if run.mode is RunMode.APPLY:
+        run.ledger.declined(body["tool_use_id"], body["server"], entry.kind.value)
+    if entry.kind is EntryKind.ELICITATION:
+        past.answers[place].append(body)
+        run.ledger.waited_s += body["seconds"]
+        return
+    run.ledger.spend(Usage(**body["usage"]), body["cost_usd"])
+    if "reply" in body:
+        past.replies[place].append(body)
+        past.sampled[body["tool_use_id"]] += 1
 
 
 def _hear(run: Recalled, entry: Entry) -> None:
@@ -151,6 +170,7 @@ def _done(run: Recalled, body: JsonObject) -> None:
     result = ToolResult(content=body["content"], status=CallStatus(body["status"]), versions=body["versions"])
     call = body["tool_use_id"]
     run.results[call] = result
+    run.told.append((body["tool"], run.past.decisions.get(call, {}).get("arguments"), result))
     if result.status is CallStatus.PLANNED:
         decided = run.past.decisions[call]
         run.ledger.pay(call, Effect(decided["effect"]), decided["facts"])
@@ -158,7 +178,8 @@ def _done(run: Recalled, body: JsonObject) -> None:
     run.past.forget(call)
     if body["effect"] is not None:
         run.ledger.note(Effect(body["effect"]["kind"]), EffectReport.from_json(body["effect"]))
-        run.ledger.versions |= result.versions
+        if result.status in MOVING:
+            run.ledger.versions |= result.versions
 
 
 def _close(run: Recalled, *, nudge: str | None = None) -> None:
@@ -169,7 +190,7 @@ def _close(run: Recalled, *, nudge: str | None = None) -> None:
     match reply.stop_reason:
         case "tool_use" if reply.tool_calls:
             run.messages.append(answered(reply.tool_calls, run.results))
-            run.ledger.reread(versions_told(reply, run.results))
+            run.ledger.reread(run.results[call.id] for call in reply.tool_calls)
         case "max_tokens":
             run.messages.append(unfinished(reply, CUT_OFF))
         case _ if nudge is not None:
@@ -179,9 +200,8 @@ def _close(run: Recalled, *, nudge: str | None = None) -> None:
     run.pending, run.results = None, {}
 
 
-def versions_told(reply: Reply, results: Mapping[str, ToolResult]) -> list[Mapping[str, object]]:
-    """Return what the results of a reply's calls tell of versions, in the order of the calls."""
-    return [results[call.id].versions for call in reply.tool_calls if results[call.id].versions]
+def _decided(body: JsonObject) -> Decision:
+    return Decision(verdict=Verdict(body["verdict"]), reasons=tuple(Reason(**reason) for reason in body["reasons"]))
 
 
 def _seconds(entries: Sequence[Entry]) -> float:

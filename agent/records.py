@@ -56,7 +56,14 @@ class RunMode(StrEnum):
     """Whether writes are made or only recorded."""
 
     LIVE = "live"
-    DRY_RUN = "dry-run"
+    DRY_RUN = "dry-run"  # writes are planned
+    DRAFT = "draft"  # writes are planned, and put on the ticket as one internal note
+    APPLY = "apply"  # the writes of a plan, without a model
+
+    @property
+    def is_planning(self) -> bool:
+        """Whether the model's writes are recorded instead of made."""
+        return self in {RunMode.DRY_RUN, RunMode.DRAFT}
 
 
 class OutcomeKind(StrEnum):
@@ -66,6 +73,7 @@ class OutcomeKind(StrEnum):
     ESCALATED = "escalated"
     PENDING = "pending"  # waiting for the customer
     PLANNED = "planned"  # a dry run that knows what it would do
+    DRAFTED = "drafted"  # what would be done stands on the ticket, for a person to use
     UNRESOLVED = "unresolved"  # infrastructure failed; the ticket waits for another run
 
 
@@ -74,12 +82,13 @@ class Ticket:
     """A ticket as the host read it, before the first turn.
 
     `fields` holds what the configuration's `fields` point at (`requester`, `status`, `version`, …);
-    `context` is the text that the model reads.
+    `context` is the text that the model reads; `said` is what the requester has written of it.
     """
 
     id: str
     fields: Mapping[str, Any]
     context: str
+    said: str = ""
 
     @property
     def requester(self) -> str:
@@ -240,6 +249,20 @@ class Decision:
     reasons: tuple[Reason, ...]
 
 
+OBJECTIONS = ("leaves", "text", "sources", "ticket")
+"""What the host itself objects to in a call, as its rules begin: `leaves.address`, `text.length`, `ticket.moved`, …
+
+The model may mend such a call, where a call that the policy denies is denied for good.
+"""
+
+
+def objections(decision: Decision) -> frozenset[str]:
+    """Return the kinds of what the host objects to by this decision; none where the policy decided."""
+    if decision.verdict is not Verdict.DENY:
+        return frozenset()
+    return frozenset(reason.rule.partition(".")[0] for reason in decision.reasons) & frozenset(OBJECTIONS)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spent:
     """Money that runs have moved since a point in time, or may have, in the currencies' smallest units."""
@@ -296,16 +319,18 @@ class EntryKind(StrEnum):
 
     Bodies are JSON. `tool_use_id` names the call that an entry belongs to; calls that the host makes
     by itself have ids `host-1`, `host-2`, … `tool` is always `server.tool`; reasons are `{rule, because}`;
-    `ticket` and `customer` are `{id, fields, context}`; an owner is `Owner.as_json()`.
+    `ticket` is `{id, fields, context, said}`, `customer` `{id, fields, context}`; an owner is `Owner.as_json()`.
     """
 
-    # {format, ticket_id, mode, model, owner, ticket, customer, messages, version, system, tools, catalog, settings}:
-    # the exact first request, and all that the run rests on
+    # {format, ticket_id, mode, model, owner, ticket, customer, messages, version, system, tools, catalog, settings,
+    # plan}: the exact first request, and all that the run rests on; plan is null but for a run that applies one
     CASE = "case"
     CLAIM = "claim"  # {owner, is_taken_over}: another process goes on with the run
     REPLY = "reply"  # {turn, content, stop_reason, model, usage, cost_usd, seconds}
-    # {tool_use_id, tool, effect, arguments, verdict, reasons, stripped, facts, spent, now, is_approved}: spent is the
-    # day's `Spent.as_json()`; is_approved: a person has said yes to exactly these arguments. A call may have several
+    # {tool_use_id, tool, effect, arguments, verdict, reasons, stripped, facts, sources, spent, now, ticket_version,
+    # is_approved}: sources are the articles that its text rests on; spent is the day's `Spent.as_json()`;
+    # ticket_version is the ticket's just before, null where nobody looked; is_approved: a person has said yes to
+    # exactly these arguments. A call may have several
     DECISION = "decision"
     APPROVAL = "approval"  # {tool_use_id, tool, digest, is_granted, by, because, seconds}: digest of the arguments
     ATTEMPT = "attempt"  # {tool_use_id, tool, effect, arguments, key, facts}
@@ -317,7 +342,8 @@ class EntryKind(StrEnum):
     ROOTS = "roots"  # {server, tool_use_id, uris}
     NUDGE = "nudge"  # {text}: the host asks once for an outcome
     HANDOVER = "handover"  # {because}: the run gives up; the host's own call follows
-    STOPPED = "stopped"  # {reason}: something must be mended first; the run can go on from here
+    # {reason, is_failure}: something must be mended first, or the pause taken back; the run can go on from here
+    STOPPED = "stopped"
     CANCEL = "cancel"  # {by, because, voided, uncertain}: keys of calls that will never act, and that may have acted
     OUTCOME = "outcome"  # {outcome, reason}
 

@@ -71,6 +71,27 @@ class Limits(_Frozen):
     sampling_tokens: int = Field(default=2048, gt=0)
     result_chars: int = Field(default=40_000, gt=0)
     argument_chars: int = Field(default=100_000, gt=0)  # most that the arguments of one call may hold
+    failures_in_a_row: int = Field(default=10, gt=0)  # runs that infrastructure has stopped, before all are paused
+
+
+class Company(_Frozen):
+    """`[company]`: what is nobody's secret, and may stand in every text that leaves."""
+
+    domains: tuple[str, ...] = ()  # links may lead there, and to what is below
+    addresses: tuple[str, ...] = ()  # e-mail addresses
+    phones: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ("US",)  # ISO 3166: whose phone numbers are known for such without a +
+    article_link: str | None = None  # where the customer finds an article: "https://help.example.com/{slug}"
+
+
+class Texts(_Frozen):
+    """`[tickets] texts`: what every text to a customer must be, as the prompt demands it."""
+
+    starts_with: str = ""
+    ends_with: str = ""
+    sentences: int | None = Field(default=None, gt=0)  # at most, between the greeting and the sign-off
+    characters: int | None = Field(default=None, gt=0)  # at most, all together
+    language: bool = False  # the one that the ticket is written in
 
 
 class Roots(_Frozen):
@@ -103,6 +124,14 @@ class PromptReference(_Frozen):
     arguments: Mapping[str, CasePath] = {"ticket_id": "ticket.id", "account_tier": "customer.tier"}
 
 
+class SaidReference(_Frozen):
+    """Where a ticket's record keeps what the requester has written, so that it can be told from what others did."""
+
+    items: Pointer
+    text: Pointer
+    where: Mapping[str, tuple[Any, ...]] = {}  # field → allowed values; all must match
+
+
 RecordReference: TypeAlias = str | ToolReference
 """A resource template (`ticket://{ticket_id}/record`) or a tool whose structured result is the record."""
 
@@ -125,6 +154,9 @@ class TicketSettings(_Frozen):
     customer_reply: ToolReference | None = None
     prompt: Annotated[PromptReference | None, BeforeValidator(_prompt_by_name)] = None
     handoff: ToolReference | None = None
+    draft: ToolReference | None = None  # puts "$draft" on the ticket, for a person to use there
+    said: SaidReference | None = None
+    texts: Texts = Texts()
     fields: Mapping[str, Pointer]  # requester and status are required
     workable: Condition = {}
     outcome: Mapping[Literal["closed", "escalated", "pending"], Condition]
@@ -154,6 +186,7 @@ class ToolSettings(_Frozen):
     bind: Mapping[str, CasePath] = {}
     facts: Mapping[str, FactSettings] = {}
     changes: Mapping[str, Any] = {}  # record field → new value; "$name" is the call's argument
+    sends: tuple[str, ...] = ()  # arguments that the customer will read
     public: bool = False  # a read whose arguments may be anything: it reaches no customer's data
     offer: bool = True  # False: the host's own tool, never shown to the model
     idempotent: bool = False  # making the call twice is the same as making it once
@@ -176,6 +209,7 @@ class Settings(_Frozen):
     lock: Path = Path("support-agent.lock")  # which servers of the folder were approved, and as what
     servers: Mapping[str, ServerSettings] = {}
     limits: Limits = Limits()
+    company: Company = Company()
     roots: Roots = Roots()
     tickets: TicketSettings
     customers: CustomerSettings | None = None

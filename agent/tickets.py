@@ -24,7 +24,7 @@ from agent.records import (
     Ticket,
     ToolResult,
 )
-from agent.settings import Condition, QueueReference, RecordReference, Settings, ToolReference
+from agent.settings import Condition, QueueReference, RecordReference, SaidReference, Settings, ToolReference
 from agent.unseen import without_unseen
 
 _ENDED_BY = {
@@ -81,6 +81,14 @@ class Helpdesk:
     async def version(self, ticket_id: str) -> Any:
         """Return the version now of a ticket that is being worked, or None where the helpdesk keeps none."""
         return None if "version" not in self._tickets.fields else (await self._fields_now(ticket_id))["version"]
+
+    async def reading(self, ticket_id: str) -> str:
+        """Return what the model is told of a ticket that has moved while it was worked: how it reads now."""
+        context = await self._text(self._tickets.server, self._tickets.context, {"ticket_id": ticket_id})
+        moved = (
+            f"Not done: ticket {ticket_id} has changed since you read it. This is how it reads now; go on from here."
+        )
+        return f"{moved}\n\n{untrusted(f'ticket {ticket_id}', context)}"
 
     def resources(self, ticket_id: str) -> list[str]:
         """Return the URIs under which the helpdesk's server keeps this ticket; none where tools read it."""
@@ -193,9 +201,10 @@ class Helpdesk:
 
     async def _ticket(self, ticket_id: str) -> Ticket:
         tickets = self._tickets
-        fields = self._fields(ticket_id, await self.record(ticket_id))
+        record = await self.record(ticket_id)
+        fields = self._fields(ticket_id, record)
         context = await self._text(tickets.server, tickets.context, {"ticket_id": ticket_id})
-        return Ticket(id=ticket_id, fields=fields, context=context)
+        return Ticket(id=ticket_id, fields=fields, context=context, said=_said(record, tickets.said))
 
     async def _customer(self, requester: str) -> Customer | None:
         customers = self._settings.customers
@@ -311,6 +320,16 @@ def untrusted(origin: str, text: str) -> str:
 
 def _uri(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda name: quote(str(values[name[1]]), safe=""), template)
+
+
+def _said(record: JsonObject, place: SaidReference | None) -> str:
+    """Return what the requester has written, as far as the configuration says how it is told from what others did."""
+    items: Any = None if place is None else at(record, place.items)
+    if place is None or not isinstance(items, list):
+        return ""
+    said = [cast("JsonObject", item) for item in cast("list[Any]", items) if isinstance(item, dict)]
+    own = [item for item in said if _matches(item, place.where)]
+    return "\n\n".join(str(at(item, place.text) or "") for item in own)
 
 
 def _matches(fields: Mapping[str, Any], condition: Condition) -> bool:

@@ -14,13 +14,14 @@ from agent.errors import (
     InfrastructureError,
     JournalError,
     ModelError,
+    Paused,
     RunNotFound,
     SupportAgentError,
     TicketNotWorkable,
     TicketTaken,
 )
-from agent.loop import Finished, Run
 from agent.records import Outcome, OutcomeKind, RunMode, RunReport, Usage
+from agent.run import Finished, Run
 from agent.tickets import QueueItem
 
 PREPARED_AHEAD = 4
@@ -65,7 +66,10 @@ class Triage:
         """Add a finished run, and stop starting others when that has become pointless or too expensive."""
         self.finished.append(done)
         self._failures = self._failures + 1 if done.failure is not None else 0
-        if isinstance(done.failure, ModelError | JournalError) or self._failures >= _FAILURES_IN_A_ROW:
+        if isinstance(done.failure, Paused):
+            self.stopped = self.stopped or f"not started: {done.failure}"
+            self.failure = self.failure or done.failure
+        elif isinstance(done.failure, ModelError | JournalError) or self._failures >= _FAILURES_IN_A_ROW:
             self.stopped = self.stopped or f"not started, because of an earlier failure: {done.failure}"
             self.failure = self.failure or done.failure
         if self.budget_usd is not None and (self.cost_usd is None or self.cost_usd >= self.budget_usd):

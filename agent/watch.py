@@ -10,7 +10,7 @@ import anyio
 from agent.errors import InfrastructureError
 from agent.host import Host
 from agent.ledger import Ledger
-from agent.loop import Run
+from agent.run import Run
 
 _SETTLE_S = 0.05
 

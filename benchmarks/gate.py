@@ -22,9 +22,10 @@ from agent.gate import Gate
 from agent.journal import MemoryJournal
 from agent.judging import Judge
 from agent.ledger import Ledger
+from agent.outgoing import Outgoing
 from agent.records import CallStatus, Case, EntryKind, JsonObject, RunMode, Spent, ToolCall, ToolResult
 from agent.repeats import Repeats
-from agent.session import Session
+from agent.session import Session, system_prompt
 from benchmarks.figures import Figures, Limit, begin, conclude
 from tests.fakes.runs import NOTE, REFUND, bench
 
@@ -58,6 +59,14 @@ class AtOnce:
     ) -> dict[str, Any]:
         """Return what a payment is judged by."""
         return {"amount_cents": 1200, "currency": "JPY"} if tool.settings.facts else {}
+
+    async def ticket_version(self, tool_use_id: str) -> Any:  # noqa: ARG002
+        """Return the version that the ticket always has."""
+        return None
+
+    async def reread(self, tool_use_id: str) -> ToolResult:  # noqa: ARG002
+        """Return nothing: the ticket never moves."""
+        return ToolResult.saying(CallStatus.FAILED, "")
 
     async def circumstances(self, tool_use_id: str, *, is_payment: bool) -> Circumstances:  # noqa: ARG002
         """Return the same time and totals for every call."""
@@ -128,6 +137,8 @@ def _gate(session: Session, case: Case, run_id: str) -> tuple[Gate, MemoryJourna
     recorder = MemoryJournal(run_id, lambda _: None)
     ledger = Ledger(versions={"ticket": case.value("ticket.version"), "customer": case.value("customer.version")})
     calls = AtOnce()
+    system = system_prompt(session.host, session.settings)
+    outgoing = Outgoing.of(case, session.catalog, session.settings, system=system)
     judge = Judge(
         case=case,
         calls=calls,
@@ -137,6 +148,7 @@ def _gate(session: Session, case: Case, run_id: str) -> tuple[Gate, MemoryJourna
         recorder=recorder,
         ledger=ledger,
         repeats=Repeats(catalog=session.catalog, most=session.settings.limits.same_calls),
+        outgoing=outgoing,
     )
     gate = Gate(
         case=case,
@@ -147,6 +159,7 @@ def _gate(session: Session, case: Case, run_id: str) -> tuple[Gate, MemoryJourna
         approver=approval.always(),
         recorder=recorder,
         ledger=ledger,
+        outgoing=outgoing,
     )
     return gate, recorder
 

@@ -20,10 +20,10 @@ from agent.configuration import load
 from agent.intake import Intake
 from agent.journal import open_journal
 from agent.locks import Locks
-from agent.loop import Finished
 from agent.records import JsonObject, ModelRequest, OutcomeKind, Reply, RunMode
 from agent.render import SilentView
 from agent.render.questions import DecliningOperator
+from agent.run import Finished
 from agent.session import open_session
 from benchmarks.figures import Figures, Limit, begin, conclude
 from benchmarks.places import ROOT, Place, temporary_place

@@ -57,7 +57,8 @@ def postgres_journal(postgres: Postgres, tmp_path_factory: pytest.TempPathFactor
 def postgres_settings(postgres_journal: Settings) -> Iterator[Settings]:
     """An empty journal in PostgreSQL; its tables must stay as they are."""
     yield postgres_journal
-    change(postgres_journal, "TRUNCATE runs, entries, payments, documents, redactions")
+    change(postgres_journal, "TRUNCATE runs, entries, payments, documents, redactions, rulings, switch")
+    change(postgres_journal, "INSERT INTO switch (failures) VALUES (0)")
 
 
 @pytest.fixture(params=KINDS)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import policy, runs, servers, setup, tickets, working
+from agent.cli import applying, pausing, plans, policy, runs, servers, setup, tickets, working
 
 app = typer.Typer(
     name="support-agent",
@@ -17,10 +17,14 @@ app = typer.Typer(
 )
 app.command()(working.run)
 app.command("triage-all")(working.triage_all)
+app.command("apply")(applying.apply)
 app.add_typer(tickets.app, name="tickets")
+app.add_typer(plans.app, name="plans")
 app.add_typer(runs.app, name="runs")
 app.add_typer(servers.app, name="servers")
 app.add_typer(policy.app, name="policy")
+app.command()(pausing.pause)
+app.command()(pausing.unpause)
 app.command()(servers.serve)
 app.add_typer(setup.databases, name="db")
 app.command()(setup.doctor)

@@ -18,6 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Trace = Annotated[bool, typer.Option("--trace", help="Show every JSON-RPC frame on stderr.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Use this folder's files, from now on until one changes.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read for real, but only show what would be written.")]
+Draft = Annotated[
+    bool, typer.Option("--draft", help="Send and change nothing: put what would be done on the ticket, as a note.")
+]
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", metavar="NAME", help="A Claude model, `offline` (no key needed) or `scripted:FILE`."),

@@ -6,12 +6,13 @@ import typer
 
 from agent import commands
 from agent.cli.executing import execute
-from agent.cli.options import ApproveOption, DryRun, Json, ModelOption, Trace, Trust
+from agent.cli.options import ApproveOption, Draft, DryRun, Json, ModelOption, Trace, Trust
 
 
 def run(
     ticket: Annotated[str, typer.Option("--ticket", metavar="ID", help="The ticket to work.")],
     dry_run: DryRun = False,
+    draft: Draft = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over: an unfinished run of the ticket is ended first.")
     ] = False,
@@ -29,7 +30,9 @@ def run(
         lambda frame: commands.working.run_ticket(
             frame,
             ticket,
-            commands.working.WorkOptions(is_dry_run=dry_run, model=model, approve=approve, is_fresh=fresh),
+            commands.working.WorkOptions(
+                is_dry_run=dry_run, is_draft=draft, model=model, approve=approve, is_fresh=fresh
+            ),
         ),
         json=json,
         trace=trace,
@@ -39,6 +42,7 @@ def run(
 
 def triage_all(
     dry_run: DryRun = False,
+    draft: Draft = False,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Tickets worked at the same time.")] = 8,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many tickets.")] = None,
     budget_usd: Annotated[float | None, typer.Option(min=0.01, help="Start no ticket beyond so many dollars.")] = None,
@@ -52,7 +56,7 @@ def triage_all(
     execute(
         lambda frame: commands.working.run_queue(
             frame,
-            commands.working.WorkOptions(is_dry_run=dry_run, model=model, approve=approve),
+            commands.working.WorkOptions(is_dry_run=dry_run, is_draft=draft, model=model, approve=approve),
             concurrency=concurrency,
             limit=limit,
             budget_usd=budget_usd,

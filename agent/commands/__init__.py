@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.commands import (
+        applying,
         approving,
         database,
+        pausing,
+        plans,
         policies,
         replaying,
         resuming,
@@ -22,8 +25,11 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "applying",
     "approving",
     "database",
+    "pausing",
+    "plans",
     "policies",
     "replaying",
     "resuming",

@@ -65,10 +65,10 @@ async def explain_call(frame: Frame, *, ticket_id: str, tool: str, arguments: Se
 
 
 def _decision(explanation: Explanation, weighed: Weighed) -> Decision:
-    """Return the verdict of the policy, or that of a limit which it does not lift."""
-    if explanation.decision.verdict is Verdict.DENY or not weighed.over_budget:
+    """Return the verdict of the policy, or what the host itself forbids, which it does not lift."""
+    if explanation.decision.verdict is Verdict.DENY or not weighed.forbidden:
         return explanation.decision
-    return Decision(verdict=Verdict.DENY, reasons=weighed.over_budget)
+    return Decision(verdict=Verdict.DENY, reasons=weighed.forbidden)
 
 
 def _read(file: Path) -> str:

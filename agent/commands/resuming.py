@@ -9,7 +9,7 @@ from agent.commands.working import unfinished
 from agent.errors import UsageError
 from agent.intake import Intake
 from agent.locks import Locks
-from agent.models import OFFLINE, model_name
+from agent.models import NOBODY, OFFLINE, model_name
 from agent.records import RunMode
 from agent.render import SilentView, show_report
 from agent.settings import Settings
@@ -19,7 +19,9 @@ async def resume_run(frame: Frame, run_id: str, *, model: str | None, approve: s
     """Go on with one unfinished run, with its own model unless another is named, and return the exit code."""
     settings = await frame.settings(model=model)
     run = await named_run(frame, run_id)
-    staging = Staging(settings=settings, model=model_to_resume(settings, {run.model}), mode=run.mode, approve=approve)
+    # A run that applies a plan asks no model, whichever is named.
+    model = NOBODY if run.mode is RunMode.APPLY else model_to_resume(settings, {run.model})
+    staging = Staging(settings=settings, model=model, mode=run.mode, approve=approve)
     return await one_run(frame, staging, lambda intake: intake.resume(run.run_id, is_taken_over=is_taken_over))
 
 
@@ -66,6 +68,7 @@ def model_to_resume(settings: Settings, own: Collection[str]) -> str:
     """
     if settings.model is not None:
         return model_name(settings, is_dry_run=False)
+    own = set(own) - {NOBODY} or own  # runs that apply plans go on with any
     if len(own) > 1:
         raise UsageError(
             f"The unfinished runs were begun with {' and '.join(sorted(own))}: name one with --model for all of them, "

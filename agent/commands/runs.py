@@ -11,7 +11,7 @@ from agent.account import operator_account
 from agent.commands.frame import Frame
 from agent.commands.moments import moment
 from agent.errors import RunNotFound, UsageError
-from agent.journal import Journal, RunSummary, Verified, open_journal
+from agent.journal import Journal, Pause, RunSummary, Verified, open_journal
 from agent.records import Entry, JsonObject, OutcomeKind
 from agent.render import show_notice
 from agent.render.confirm import is_confirmed
@@ -42,9 +42,10 @@ async def list_runs(frame: Frame, filters: Filters) -> int:
     outcome, is_finished = _outcome(filters.outcome)
     since = None if filters.since is None else moment(filters.since, now=now)
     is_filtered = (filters.ticket_id, filters.outcome, filters.since) != (None, None, None)
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
-            return _say_nothing_yet(frame, {"runs": [], "has_more": False})
+            return _say_nothing_yet(frame, {"runs": [], "has_more": False, "paused": None})
+        pause = await journal.paused()
         # One more than is shown tells whether there are more.
         found = await journal.runs(
             ticket_id=filters.ticket_id,
@@ -55,8 +56,11 @@ async def list_runs(frame: Frame, filters: Filters) -> int:
         )
     runs, has_more = found[: filters.limit], len(found) > filters.limit
     if frame.is_json:
-        frame.print_json({"runs": [_summary_json(run) for run in runs], "has_more": has_more})
+        shown = [_summary_json(run) for run in runs]
+        frame.print_json({"runs": shown, "has_more": has_more, "paused": pause_json(pause)})
         return 0
+    if pause is not None:
+        show_notice(frame.out, pause.sentence)
     if not runs:
         frame.say("No recorded run is like this." if is_filtered else NOTHING_YET)
         return 0
@@ -68,7 +72,7 @@ async def list_runs(frame: Frame, filters: Filters) -> int:
 
 async def show(frame: Frame, run_id: str, *, is_full: bool) -> int:
     """Show one run, turn by turn."""
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
             raise RunNotFound(NOTHING_YET)
         run = await _found(journal, run_id)
@@ -86,15 +90,21 @@ async def named_run(frame: Frame, run_id: str) -> RunSummary:
     Raises:
         RunNotFound: there is none, or more than one.
     """
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
             raise RunNotFound(NOTHING_YET)
         return await _found(journal, run_id)
 
 
+async def pause_here(frame: Frame) -> Pause | None:
+    """Return the pause of all runs that holds, by the journal of this folder."""
+    async with recorded(frame) as journal:
+        return None if journal is None else await journal.paused()
+
+
 async def unfinished_runs(frame: Frame) -> list[RunSummary]:
     """Return the runs that have not ended, by the journal of this folder."""
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         return [] if journal is None else await journal.runs(is_finished=False)
 
 
@@ -103,7 +113,7 @@ async def export(frame: Frame, run_ids: Sequence[str], *, is_all: bool, since: s
     if bool(run_ids) == (is_all or since is not None):
         raise UsageError("Say which runs: their ids, or --all, or --since.")
     earliest = None if since is None else moment(since, now=datetime.now(UTC))
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
             show_notice(frame.err, NOTHING_YET)
             return 0
@@ -119,7 +129,7 @@ async def export(frame: Frame, run_ids: Sequence[str], *, is_all: bool, since: s
 
 async def verify(frame: Frame, run_ids: Sequence[str]) -> int:
     """Check that what is recorded of some runs, or of all, is as it was written; exit code 1 if any is not."""
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
             return _say_nothing_yet(frame, {"runs": []})
         if run_ids:
@@ -138,7 +148,7 @@ async def forget(frame: Frame, *, customer: str | None, before: str | None, is_s
     if customer is None and before is None:
         raise UsageError("Say whose runs with --customer EMAIL, or how old ones with --before DATE.")
     latest = None if before is None else moment(before, now=datetime.now(UTC))
-    async with _journal(frame) as journal:
+    async with recorded(frame) as journal:
         if journal is None:
             return _say_nothing_yet(frame, {"runs": 0, "entries": 0, "left_out": 0})
         # Counted before anyone is asked: the question says how much it is about.
@@ -155,7 +165,7 @@ async def forget(frame: Frame, *, customer: str | None, before: str | None, is_s
 
 
 @asynccontextmanager
-async def _journal(frame: Frame) -> AsyncGenerator[Journal | None]:
+async def recorded(frame: Frame) -> AsyncGenerator[Journal | None]:
     """Yield the journal; None where no run was ever recorded: who only reads makes no file."""
     settings = await frame.settings()
     if await asyncio.to_thread(_is_absent, settings):
@@ -233,6 +243,18 @@ def _say_nothing_yet(frame: Frame, document: JsonObject) -> int:
         frame.print_json(document)
     frame.say(NOTHING_YET)
     return 0
+
+
+def pause_json(pause: Pause | None) -> JsonObject | None:
+    """Return the documented JSON shape of a pause; None is none."""
+    if pause is None:
+        return None
+    return {
+        "since": pause.since.isoformat(),
+        "by": pause.by,
+        "reason": pause.reason,
+        "is_by_breaker": pause.is_by_breaker,
+    }
 
 
 def _summary_json(run: RunSummary) -> JsonObject:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from agent.catalog import OfferedTool, build_catalog
 from agent.commands.frame import Frame
+from agent.commands.runs import pause_here
 from agent.commands.trusting import trust_written
-from agent.errors import ConfigurationError, InfrastructureError, ServerError, ServerStartFailed
+from agent.errors import ConfigurationError, InfrastructureError, JournalError, ServerError, ServerStartFailed
 from agent.host import Host
 from agent.models import OFFLINE, model_name
 from agent.pinning import Held, Pinning, gone, remedy
@@ -99,6 +100,8 @@ async def _checks(frame: Frame) -> AsyncIterator[Check]:
         yield Check(state=CheckState.OK, sentence=f"{', '.join(here.folder.files)}: {here.ground.value}")
     yield Check(state=CheckState.OK, sentence=f"Data and logs: {settings.home}")
     yield _model_check(settings)
+    async for check in _pause_checks(frame):
+        yield check
     try:
         async with Host(settings, SilentView()) as host:
             async for check in _server_checks(host, settings):
@@ -118,6 +121,17 @@ def _model_check(settings: Settings) -> Check:
         )
     place = f" at {settings.base_url}" if settings.base_url and name != OFFLINE else ""
     return Check(state=CheckState.OK, sentence=f"Model: {name}{place}")
+
+
+async def _pause_checks(frame: Frame) -> AsyncIterator[Check]:
+    try:
+        pause = await pause_here(frame)
+    except JournalError as unusable:
+        yield Check(state=CheckState.FAIL, sentence=str(unusable))
+        return
+    if pause is not None:
+        sentence = f"All runs are paused {pause.told}"
+        yield Check(state=CheckState.WARN, sentence=sentence, fix="`support-agent unpause` lets them go on.")
 
 
 async def _server_checks(host: Host, settings: Settings) -> AsyncIterator[Check]:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,17 +12,21 @@ from agent import approval
 from agent.account import this_process
 from agent.assembly import Assembly
 from agent.commands.frame import Frame
+from agent.commands.runs import pause_json
+from agent.errors import JournalError, Paused
 from agent.intake import Intake
-from agent.journal import Journal, open_journal
+from agent.journal import Journal, Pause, open_journal
 from agent.locks import Locks
-from agent.loop import Run
 from agent.models import load_model
+from agent.planning import Plan, plan_of
 from agent.protocols import Approver, Operator
 from agent.records import JsonObject, OutcomeKind, RunMode, RunReport
-from agent.render import LiveView, PlainView, QueueView, SilentView, show_notice, show_plan, show_queue
+from agent.render import LiveView, PlainView, QueueRow, QueueView, SilentView, show_notice, show_plan, show_queue
 from agent.render.desk import Desk, Pausable
 from agent.render.figures import count
+from agent.render.plans import PlanRow, show_plans
 from agent.render.questions import DecliningOperator, TerminalApprover, TerminalOperator
+from agent.run import Run
 from agent.session import open_session
 from agent.settings import Settings
 from agent.tickets import QueueItem
@@ -54,10 +58,14 @@ async def one_run(frame: Frame, staging: Staging, prepare: Callable[[Intake], Aw
             run = await prepare(intake)
             finished = await intake.work(run)
             intake.release(run)
-    show_run(frame, finished.report, staging.settings)
+            plans = {} if frame.is_json else await _plans(intake, [finished.report])
+            pause = None if finished.failure is None else await _paused(intake)
+    show_run(frame, finished.report, plans)
+    if frame.is_json and pause is not None and not isinstance(finished.failure, Paused):
+        show_notice(frame.err, pause.sentence)  # a view says it at once
     if finished.failure is not None:
         raise finished.failure
-    return 1 if finished.report.outcome.kind is OutcomeKind.UNRESOLVED else 0
+    return 0 if _has_outcome(finished.report) else 1
 
 
 async def many_runs(
@@ -74,6 +82,7 @@ async def many_runs(
     view = SilentView() if frame.is_json else queue_view
     with view:
         async with opened_intake(frame, staging, view) as intake:
+            await intake.journal.check_going()
             queue = {one.item.ticket_id: one for one in await waiting(intake)}
             queue_view.expect(len(queue))
             state = Triage(
@@ -90,17 +99,32 @@ async def many_runs(
                 on_skip=lambda _, because: None if frame.is_json else queue_view.skipped(because),
             )
             reports = await triage([one.item for one in queue.values()], state)
+            plans = {} if frame.is_json else await _plans(intake, reports)
+            pause = await _paused(intake)
     duration_s = time.monotonic() - began
     if frame.is_json:
-        frame.print_json(_queue_json(reports, state, duration_s))
+        frame.print_json({**_queue_json(reports, state, duration_s), "paused": pause_json(pause)})
     else:
         place = {report.ticket_id: number for number, report in enumerate(reports)}
         rows = sorted(queue_view.rows, key=lambda row: place[row.report.ticket_id])
-        show_queue(frame.out, rows, duration_s=duration_s, skipped=len(state.skipped))
-    is_any_reached = any(report.outcome.kind is not OutcomeKind.UNRESOLVED for report in reports)
-    if state.failure is not None and not is_any_reached:
-        raise state.failure
-    return 1 if any(report.outcome.kind is OutcomeKind.UNRESOLVED for report in reports) else 0
+        _show_rows(frame, staging, rows, plans, duration_s=duration_s, skipped=len(state.skipped))
+    failure = None if any(_has_outcome(report) for report in reports) else state.failure
+    if pause is not None and not frame.is_json and not isinstance(failure, Paused):
+        show_notice(frame.out, f"{pause.sentence} Then the same command goes on with what is left.")
+    if failure is not None:
+        raise failure
+    return 0 if all(_has_outcome(report) for report in reports) else 1
+
+
+def _has_outcome(report: RunReport) -> bool:
+    return report.outcome.kind is not OutcomeKind.UNRESOLVED
+
+
+async def _paused(intake: Intake) -> Pause | None:
+    try:
+        return await intake.journal.paused()
+    except JournalError:
+        return None  # it is what the runs have failed of, and is told as such
 
 
 def view_of(frame: Frame) -> SilentView | LiveView | PlainView:
@@ -111,12 +135,50 @@ def view_of(frame: Frame) -> SilentView | LiveView | PlainView:
     return LiveView(frame.out) if frame.out.is_terminal and frame.trace is None else PlainView(frame.out)
 
 
-def show_run(frame: Frame, report: RunReport, settings: Settings) -> None:
-    """Print what is to be printed when a run is over, beside what its view has shown."""
+def show_run(frame: Frame, report: RunReport, plans: Mapping[str, Plan]) -> None:
+    """Print what is to be printed when a run is over, beside what its view has shown; `plans` are by run id."""
     if frame.is_json:
         frame.print_json(report.as_json())
-    elif report.mode is RunMode.DRY_RUN:
-        show_plan(frame.out, report, changes={name: tool.changes for name, tool in settings.tools.items()})
+    elif plan := plans.get(report.run_id):
+        show_plan(frame.out, plan)
+
+
+def _show_rows(
+    frame: Frame,
+    staging: Staging,
+    rows: Sequence[QueueRow],
+    plans: Mapping[str, Plan],
+    *,
+    duration_s: float,
+    skipped: int,
+) -> None:
+    if staging.mode is RunMode.DRY_RUN:
+        planned = [_plan_row(row, plans.get(row.report.run_id)) for row in rows]
+        show_plans(frame.out, planned, duration_s=duration_s, skipped=skipped)
+    else:
+        show_queue(frame.out, rows, duration_s=duration_s, skipped=skipped)
+
+
+async def _plans(intake: Intake, reports: Sequence[RunReport]) -> dict[str, Plan]:
+    """Return the plans of those runs that only plan, by run id."""
+    planning = [report.run_id for report in reports if report.mode.is_planning and report.run_id]
+    recorded = {run_id: await intake.journal.entries(run_id) for run_id in planning}
+    return {run_id: plan_of(entries) for run_id, entries in recorded.items() if entries}
+
+
+def _plan_row(row: QueueRow, plan: Plan | None) -> PlanRow:
+    """Return a ticket's plan as a row; of one for which no run was begun, why not."""
+    if plan is not None and plan.outcome is not None:
+        return PlanRow.of(plan)
+    report = row.report
+    return PlanRow(
+        ticket_id=report.ticket_id,
+        run_id=report.run_id,
+        cost_usd=report.cost_usd,
+        subject=row.subject,
+        would_end=report.outcome.kind.value,
+        remark=report.outcome.reason,
+    )
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from functools import partial
 
 from agent.commands.frame import Frame
 from agent.commands.staging import Staging, Waiting, many_runs, one_run
+from agent.errors import ConfigurationError, UsageError
 from agent.intake import Intake
 from agent.models import OFFLINE, model_name
 from agent.records import RunMode
@@ -17,6 +18,7 @@ class WorkOptions:
     """How tickets are worked, as the command line says it."""
 
     is_dry_run: bool
+    is_draft: bool
     model: str | None
     approve: str | None  # ask, never, always; None: ask where a person is
     is_fresh: bool = False  # an unfinished run is ended, not gone on with
@@ -55,7 +57,7 @@ async def run_queue(
 
 async def unfinished(intake: Intake, mode: RunMode | None = None) -> list[Waiting]:
     """Return the tickets whose runs this machine has left unfinished; of a live run and a dry one, the live one."""
-    runs = sorted(await intake.backlog(mode), key=lambda run: run.mode is RunMode.LIVE)
+    runs = sorted(await intake.backlog(mode), key=lambda run: not run.mode.is_planning)
     return [
         Waiting(
             item=QueueItem(ticket_id=run.ticket_id, requester="", summary={}),
@@ -66,9 +68,13 @@ async def unfinished(intake: Intake, mode: RunMode | None = None) -> list[Waitin
 
 
 async def _staging(frame: Frame, options: WorkOptions) -> Staging:
+    if options.is_dry_run and options.is_draft:
+        raise UsageError("--dry-run only shows what would be done, and --draft writes it on the ticket: say one.")
     settings = await frame.settings(model=options.model)
     name = model_name(settings, is_dry_run=options.is_dry_run)
     if name == OFFLINE and settings.model is None:
         frame.say("No key and no model are configured: this dry run uses the offline model.")
-    mode = RunMode.DRY_RUN if options.is_dry_run else RunMode.LIVE
+    mode = RunMode.DRY_RUN if options.is_dry_run else RunMode.DRAFT if options.is_draft else RunMode.LIVE
+    if mode is RunMode.DRAFT and settings.tickets.draft is None:
+        raise ConfigurationError("--draft needs a tool that puts a note on the ticket: [tickets] has no `draft`.")
     return Staging(settings=settings, model=name, mode=mode, approve=options.approve)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
+from urllib.parse import urlsplit
 
 from agent.configuration.locations import Keys, Mistake, label
 from agent.configuration.wording import did_you_mean
@@ -25,6 +26,7 @@ def first_contradiction(settings: Settings, *, disabled: Collection[str]) -> Mis
             _impossible_conditions(settings),
             _unknown_paths(settings),
             _unsafe_facts(settings),
+            _foreign_links(settings),
             _unpriced_payments(settings),
             _unconfined_reads(settings),
         ),
@@ -76,6 +78,7 @@ def _unknown_placeholders(settings: Settings) -> Iterator[Mistake]:
         ("import", tickets.import_, {"tickets"}),
         ("customer_reply", tickets.customer_reply, {"ticket_id", "body"}),
         ("handoff", tickets.handoff, {"summary"}),
+        ("draft", tickets.draft, {"draft"}),
     ]
     for key, reference, known in called:
         if reference is not None and not _placeholders(reference) <= known:
@@ -162,6 +165,18 @@ def _unsafe_facts(settings: Settings) -> Iterator[Mistake]:
                     sentence=f"{label(keys)} asks {fact.tool}, which [tools] must name as a read "
                     "that is bound to the case or public.",
                 )
+
+
+def _foreign_links(settings: Settings) -> Iterator[Mistake]:
+    company, keys = settings.company, ("company", "article_link")
+    host = "" if company.article_link is None else urlsplit(company.article_link).hostname
+    allowed = {domain.lower() for domain in company.domains}
+    if host is None:
+        yield Mistake(
+            keys=keys, sentence=f'{label(keys)} must be an address, such as "https://help.example.com/{{slug}}".'
+        )
+    elif host and not any(host == domain or host.endswith(f".{domain}") for domain in allowed):
+        yield Mistake(keys=keys, sentence=f"{label(keys)} leads to {host}, which is below none of [company] domains.")
 
 
 def _unpriced_payments(settings: Settings) -> Iterator[Mistake]:

@@ -21,6 +21,7 @@ from agent.configuration.wording import first_mistake
 from agent.errors import ConfigurationError
 from agent.records import JsonObject
 from agent.settings import (
+    Company,
     CustomerSettings,
     Limits,
     QualifiedName,
@@ -34,7 +35,7 @@ from agent.settings import (
 
 _DEFAULTS = "agent.defaults"
 _HELPDESK = ("tickets", "customers")
-_LAID_OVER = {"limits": 1, "roots": 1, "tools": 1, "resources": 1, "servers": 2}
+_LAID_OVER = {"limits": 1, "company": 1, "roots": 1, "tools": 1, "resources": 1, "servers": 2}
 """How deep a table of the operator's is merged with the default one: by key, or by the key of each entry."""
 
 
@@ -45,6 +46,7 @@ class _Document(BaseModel):
 
     model: str | None = None
     limits: Limits = Limits()
+    company: Company = Company()
     roots: Roots = Roots()
     tickets: TicketSettings
     customers: CustomerSettings | None = None
@@ -85,6 +87,7 @@ def settings_of(here: Folder, *, environ: Mapping[str, str], model: str | None =
         lock=folder / LOCK,
         servers=document.servers,
         limits=document.limits,
+        company=document.company,
         roots=document.roots,
         tickets=document.tickets,
         customers=document.customers,
@@ -142,7 +145,7 @@ def _lay_over(defaults: JsonObject, own: JsonObject, defined: Collection[str]) -
     """Return one document: tables by key or by entry, and `[tickets]` with `[customers]` as a whole.
 
     What the defaults say about a server holds while that server is theirs, or `[tickets]` and `[customers]` are:
-    a stranger of the same name inherits neither effects nor trust.
+    a stranger of the same name inherits neither effects nor trust. The company is the default helpdesk's own.
     """
     helpdesk = {table: own[table] for table in _HELPDESK if table in own}
     if "tickets" not in own:
@@ -154,6 +157,7 @@ def _lay_over(defaults: JsonObject, own: JsonObject, defined: Collection[str]) -
     }
     base: JsonObject = {
         "limits": defaults["limits"],
+        "company": {} if "tickets" in own else defaults["company"],
         "roots": defaults["roots"],
         "servers": {name: entry for name, entry in defaults["servers"].items() if name in described},
         "tools": {name: entry for name, entry in defaults["tools"].items() if name.partition(".")[0] in described},

@@ -7,7 +7,7 @@ a journal, not by whoever names one.
 from agent.journal.journal import Journal
 from agent.journal.memory import MemoryJournal, new_run_id
 from agent.journal.record import RunRecord
-from agent.journal.values import Forgotten, RunSummary, Soundness, Upgraded, Verified
+from agent.journal.values import Forgotten, Pause, Ruling, RunSummary, Soundness, Upgraded, Verified
 from agent.settings import Settings
 
 BUSY_TIMEOUT_S = 30.0
@@ -18,6 +18,8 @@ __all__ = [
     "Forgotten",
     "Journal",
     "MemoryJournal",
+    "Pause",
+    "Ruling",
     "RunRecord",
     "RunSummary",
     "Soundness",

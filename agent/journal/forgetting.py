@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from agent.journal.chain import moment
 from agent.journal.key import Key
-from agent.journal.tables import entries, redactions, runs
+from agent.journal.tables import entries, redactions, rulings, runs
 
 
 def concerned(connection: Connection, *, customer: str | None, before: datetime | None) -> tuple[list[str], int]:
@@ -28,6 +28,7 @@ def redact(connection: Connection, key: Key, run_id: str, *, by: str, at: dateti
         return 0
     emptied = update(entries).where(entries.c.run_id == run_id).values(salt=None, body=None)
     count = connection.execute(emptied).rowcount
+    connection.execute(update(rulings).where(rulings.c.run_id == run_id).values(because=None))
     when = moment(at)
     signature = key.redaction(run_id, when, by, count)
     row = {"run_id": run_id, "at": when, "by": by, "entries": count, "signature": signature}

@@ -3,20 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 from agent.journal.bodies import dumps
 from agent.records import JsonObject
-from agent.settings import HttpTransport, Settings
+from agent.secrecy import SHORTEST, secret_values
+from agent.settings import Settings
 
 HIDDEN = "[secret]"
-
-SHORTEST = 8
-"""Characters: a shorter value stands in too many texts that are no secret."""
-
-_SECRET_NAME = re.compile("KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
-_OPEN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
-"""Say what every program says, and would hide those words everywhere."""
 
 
 class Secrets:
@@ -49,31 +42,4 @@ class Secrets:
 
 def secrets_of(settings: Settings) -> Secrets:
     """Return what these settings know that must not be written down."""
-    return Secrets(_values(settings))
-
-
-def _values(settings: Settings) -> Iterator[str]:
-    for secret in (settings.api_key, settings.journal_key):
-        if secret is not None:
-            yield secret.get_secret_value()
-    if settings.journal is not None:
-        yield from _passwords(settings.journal.get_secret_value())
-    for transport in settings.transports.values():
-        if isinstance(transport, HttpTransport):
-            yield from _passwords(transport.url)
-            for name, value in transport.headers.items():
-                if name.lower() not in _OPEN_HEADERS:
-                    yield value
-                    yield value.partition(" ")[2]  # `Bearer …`
-        else:
-            for name, value in transport.env.items():
-                yield from [value] if _SECRET_NAME.search(name) else _passwords(value)
-
-
-def _passwords(url: str) -> Iterator[str]:
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return
-    if password:
-        yield from {password, unquote(password)}
+    return Secrets(secret_values(settings))

@@ -5,16 +5,17 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from agent.errors import JournalError, RunNotFound
+from agent.errors import JournalError, Paused, RunNotFound, UsageError
 from agent.journal import bodies
 from agent.journal.chain import Line, first_fault, follow
 from agent.journal.hiding import Secrets
 from agent.journal.key import Key
 from agent.journal.reading import entries_of, entry_of
 from agent.journal.record import Desk, RunRecord, new_writer
+from agent.journal.stopping import in_one_line
 from agent.journal.summaries import columns
 from agent.journal.threads import Threads
-from agent.journal.values import Beside, Forgotten, RunSummary, Verified, Wanted
+from agent.journal.values import Beside, Forgotten, Pause, Ruling, RunSummary, Verified, Wanted
 from agent.records import Entry, EntryKind, OutcomeKind, Owner, RunMode, Spent
 
 if TYPE_CHECKING:
@@ -31,13 +32,19 @@ _CANDIDATES = 5
 class Journal:
     """The record of all runs, in a database; `open_journal` makes it. All its work is done on worker threads."""
 
-    def __init__(self, store: "Store", key: Key, secrets: Secrets) -> None:
-        self._desk = Desk(store=store, key=key, secrets=secrets, threads=Threads(store.most_at_once))
+    def __init__(self, store: "Store", key: Key, secrets: Secrets, *, most_failures: int) -> None:
+        threads = Threads(store.most_at_once)
+        self._desk = Desk(store=store, key=key, secrets=secrets, threads=threads, most_failures=most_failures)
 
     @property
     def place(self) -> str:
         """Where it is: a file's path, or a URL without its password."""
         return self._desk.store.place
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines can use it too."""
+        return self._desk.store.is_shared
 
     def customer_hash(self, address: str) -> str:
         """Return what stands for a customer in the journal: keyed, so that no address can be looked up by guessing."""
@@ -51,19 +58,28 @@ class Journal:
         return RunRecord(self._desk, run_id=run_id, customer=customer, on_entry=on_entry)
 
     async def claim(
-        self, run_id: str, *, owner: Owner, is_taken_over: bool, on_entry: Callable[[Entry], None]
+        self,
+        run_id: str,
+        *,
+        owner: Owner,
+        is_taken_over: bool,
+        on_entry: Callable[[Entry], None],
+        is_to_end: bool = False,
     ) -> RunRecord:
         """Take an unfinished run: append a CLAIM, and return its appender, whose `entries` are all there are.
 
         The newest claim wins, whoever else is at work on the run. `on_entry` sees the CLAIM and what follows it.
+        `is_to_end`: the run is taken to be cancelled, which it can be while all runs are paused.
 
         Raises:
+            Paused: all runs are paused.
             RunNotFound: there is no such run, or it has ended.
             JournalError: a newer version wrote it, or it is damaged.
         """
         body = {"owner": owner.as_json(), "is_taken_over": is_taken_over}
         writer = new_writer()
-        lines, entries = await self._run(self._claim, run_id, bodies.written(EntryKind.CLAIM, body), writer)
+        written = bodies.written(EntryKind.CLAIM, body)
+        lines, entries = await self._run(self._claim, run_id, written, writer, is_held=not is_to_end)
         record = RunRecord(self._desk, run_id=run_id, on_entry=on_entry, lines=lines, entries=entries, writer=writer)
         on_entry(entries[-1])
         return record
@@ -152,6 +168,54 @@ class Journal:
         await self._run(self._desk.store.clear_log)
         return Forgotten(runs=sum(count > 0 for count in counts), entries=sum(counts), left_out=left_out)
 
+    async def paused(self) -> Pause | None:
+        """Return the pause of all runs that holds, or None."""
+        return await self._run(self._desk.store.paused)
+
+    async def check_going(self) -> None:
+        """Check that runs may start and write.
+
+        Raises:
+            Paused: they may not; the sentence says since when, by whom and why.
+        """
+        if pause := await self.paused():
+            raise Paused(pause.sentence)
+
+    async def pause(self, *, by: str, reason: str | None = None) -> Pause:
+        """Pause all runs of this journal, and return the pause that holds then.
+
+        No entry is appended any more with which a run starts, or is about to write. Where there is a pause already, it
+        holds since it did; whoever gives a reason has it from then on, also from the failure breaker.
+        """
+        reason = self._hidden(in_one_line(reason or ""))
+        return await self._run(self._desk.store.pause, by=by, reason=reason or None)
+
+    async def unpause(self) -> Pause | None:
+        """Let all runs go on, count their failures anew, and return the pause that this has ended, if there was one."""
+        return await self._run(self._desk.store.unpause)
+
+    async def reject(self, run_id: str, *, by: str, because: str) -> Ruling:
+        """Rule that the plan of this run is not to be applied.
+
+        Raises:
+            RunNotFound: there is no such run.
+            UsageError: it was rejected before, or its texts were forgotten.
+        """
+        run = await self.run(run_id)
+        if run is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        if run.is_forgotten:
+            raise UsageError(f"The texts of run {run_id} were deleted: there is no plan any more to reject.")
+        ruling = Ruling(run_id=run_id, at=datetime.now(UTC), by=by, because=self._hidden(because))
+        standing = await self._run(self._desk.store.rule, ruling)
+        if standing != ruling:
+            raise UsageError(f"The plan of run {run_id} is rejected already: {standing.told}.")
+        return ruling
+
+    async def rulings(self, run_ids: Sequence[str] | None = None) -> dict[str, Ruling]:
+        """Return the rulings on the plans of these runs, or all there are, by run."""
+        return await self._run(self._desk.store.rulings, run_ids)
+
     async def aclose(self) -> None:
         """Wait for what is being written, and let the database go."""
         await self._desk.threads.finish()
@@ -166,7 +230,12 @@ class Journal:
             raise RunNotFound(f"There is no run {run_id}.")
         return found
 
-    def _claim(self, run_id: str, written: bodies.Written, writer: str) -> tuple[list[Line], list[Entry]]:
+    def _hidden(self, text: str) -> str:
+        return str(self._desk.secrets.hidden({"text": text})["text"])
+
+    def _claim(
+        self, run_id: str, written: bodies.Written, writer: str, *, is_held: bool
+    ) -> tuple[list[Line], list[Entry]]:
         while True:
             recorded = self._desk.store.recorded(run_id)
             _check_unfinished(run_id, recorded.lines)
@@ -181,7 +250,7 @@ class Journal:
                 writer=writer,
                 at=datetime.now(UTC),
             )
-            standing = self._desk.store.append(line, Beside(run=columns(line, ())))
+            standing = self._desk.store.append(line, Beside(run=columns(line, ()), is_held=is_held)).standing
             if standing is None or standing.is_own(line):
                 return [*recorded.lines, line], [*entries, entry_of(line, {})]
             # Someone has appended in between: the claim comes after that.

@@ -24,7 +24,7 @@ _COLUMNS: Mapping[EntryKind, tuple[str, ...]] = {
     EntryKind.ROOTS: ("server", "tool_use_id"),
     EntryKind.NUDGE: (),
     EntryKind.HANDOVER: (),
-    EntryKind.STOPPED: (),
+    EntryKind.STOPPED: ("is_failure",),
     EntryKind.CANCEL: ("by", "voided", "uncertain"),
     EntryKind.OUTCOME: ("outcome",),
 }

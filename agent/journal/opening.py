@@ -38,7 +38,7 @@ def opened(settings: Settings, *, busy_timeout_s: float) -> Journal:
             schema.check_version(engine, header)
             key = _key(settings) or _missing_key(engine, settings)
         _check_key(engine, settings, key, header)
-    return Journal(Store(engine), key, secrets_of(settings))
+    return Journal(Store(engine), key, secrets_of(settings), most_failures=settings.limits.failures_in_a_row)
 
 
 def upgraded(settings: Settings) -> Upgraded:

@@ -46,6 +46,11 @@ def entry_of(line: Line, documents: Mapping[str, str]) -> Entry:
     )
 
 
+def text_of(stored: str | None) -> str | None:
+    """Return a text of a column; None where it holds none."""
+    return None if stored is None else str(json.loads(stored))
+
+
 def _check_format(first: Line) -> None:
     found = json.loads(first.kept).get("format", ENTRY_FORMAT)
     if found > ENTRY_FORMAT:

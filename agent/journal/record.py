@@ -16,9 +16,10 @@ from agent.journal.hiding import Secrets
 from agent.journal.key import Key
 from agent.journal.money import failed_call_of, payment_of
 from agent.journal.reading import entry_of
+from agent.journal.stopping import failure_of, is_held
 from agent.journal.summaries import columns
 from agent.journal.threads import Threads
-from agent.journal.values import Beside
+from agent.journal.values import Beside, Pause
 from agent.records import Entry, EntryKind, JsonObject, Owner, Spent
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Desk:
     key: Key
     secrets: Secrets
     threads: Threads
+    most_failures: int  # runs in a row that infrastructure may stop before all are paused
 
 
 class RunRecord:
@@ -64,6 +66,7 @@ class RunRecord:
         self._last = lines[-1] if lines else None
         self._unsure: list[Line] = []  # given up on during an outage, each in its time the next one
         self._lost: str | None = None
+        self._tripped: Pause | None = None
         self._turn = asyncio.Lock()
 
     @property
@@ -75,6 +78,11 @@ class RunRecord:
     def entries(self) -> tuple[Entry, ...]:
         """Everything recorded so far, in order."""
         return tuple(self._entries)
+
+    @property
+    def tripped(self) -> Pause | None:
+        """The pause of all runs that this run's failure has set off, if it was one too many."""
+        return self._tripped
 
     async def spent(self, since: datetime, *, is_fresh: bool = True) -> Spent:
         """Return the money that all runs have moved since then, or may have: to this run's customer, and to all.
@@ -96,6 +104,8 @@ class RunRecord:
 
         Raises:
             SpentMeanwhile: the totals are others by now; nothing was appended.
+            Paused: all runs are paused, and with this entry the run would start, or be about to write; nothing was
+                appended, and the run is as it was.
             RunLost: another process has taken the run over; so does every later call.
             JournalError: it could not be recorded, or the run has ended.
         """
@@ -123,10 +133,11 @@ class RunRecord:
             if beside.payment is not None or beside.failed_call is not None:
                 self._totals = None
             try:
-                standing = self._desk.store.append(line, beside)
+                appended = self._desk.store.append(line, beside)
             except JournalError:
                 self._unsure.append(line)
                 raise
+            standing, self._tripped = appended.standing, appended.tripped
             if standing is None or standing.is_own(line):
                 return self._took_place(line, written.documents)
             if not any(standing.is_own(earlier) for earlier in self._unsure):
@@ -164,6 +175,8 @@ class RunRecord:
             payment=payment_of(line, customer=self._customer),
             spent=spent,
             failed_call=failed_call_of(line),
+            is_held=is_held(line),
+            failure=failure_of(line, most=self._desk.most_failures),
         )
 
 

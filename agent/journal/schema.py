@@ -5,15 +5,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import BigInteger, Connection, Engine, func, insert, inspect, literal, select, update
+from sqlalchemy import BigInteger, Connection, Engine, func, insert, inspect, literal, select, text, update
 
 from agent.errors import JournalError
 from agent.journal.places import is_sqlite, shown
-from agent.journal.tables import VERSION, journal, metadata
+from agent.journal.tables import VERSION, journal, metadata, rulings, switch
 
 Migration: TypeAlias = Callable[[Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = ()
+
+def _let_runs_be_paused(connection: Connection) -> None:
+    # As `tables` has them: a later version that changes one of them must write down here what it was.
+    for table in (switch, rulings):
+        table.create(connection, checkfirst=False)
+    connection.execute(insert(switch).values(failures=0))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_let_runs_be_paused,)
 """From each version to the next, oldest first, each inside one transaction that is not its own."""
 
 
@@ -27,6 +35,9 @@ class Header:
 
 def found(connection: Connection) -> Header | None:
     """Return the journal's header, or None where there is no journal yet."""
+    if connection.dialect.name == "postgresql":
+        # It holds no lock: a busy machine may be longer about it than a transaction that writes may be idle.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 60000"))
     if not inspect(connection).has_table(journal.name):
         return None
     row = connection.execute(select(journal.c.version, journal.c.key_check)).one_or_none()
@@ -40,6 +51,7 @@ def create(connection: Connection, key_check: str) -> Header:
         return header
     # Without looking first: a foreign table of the same name must fail here, not at the first run.
     metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(switch).values(failures=0))
     connection.execute(insert(journal).values(version=VERSION, key_check=key_check))
     return Header(version=VERSION, key_check=key_check)
 

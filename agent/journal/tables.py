@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
 
-VERSION = 1
+VERSION = 2
 """Of these tables; a change to them is a new version, with a way to it in `schema.MIGRATIONS`."""
 
 # Compared by code points on both: ids are looked up by how they begin, times by their order.
@@ -89,3 +89,25 @@ redactions = Table(
     Column("signature", Text, nullable=False),
 )
 """Whose texts were taken out on request, signed with the journal's key."""
+
+switch = Table(
+    "switch",
+    metadata,
+    Column("failures", Integer, nullable=False),  # runs in a row that infrastructure has stopped
+    # The rest is of the pause, and NULL while there is none.
+    Column("paused_at", _EXACT),
+    Column("paused_by", Text),
+    Column("reason", Text),
+    Column("is_by_breaker", Boolean(create_constraint=False)),
+)
+"""One row: whether runs may start and write."""
+
+rulings = Table(
+    "rulings",
+    metadata,
+    Column("run_id", _EXACT, primary_key=True),
+    Column("at", _EXACT, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text),  # emptied when the run is forgotten
+)
+"""Plans that a person has rejected."""

@@ -73,6 +73,67 @@ class Upgraded:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """All runs are stopped: none starts, and none writes."""
+
+    since: datetime
+    by: str  # the operator's account, or what the breaker is called
+    reason: str | None  # in one line; None: nobody gave one
+    is_by_breaker: bool  # nobody did it: too many runs in a row were stopped by infrastructure
+
+    @property
+    def told(self) -> str:
+        """Since when, by whom and why, without a full stop: `since … UTC by dana: database maintenance`."""
+        return f"{self._since} by {self.by}{self._because}"
+
+    @property
+    def sentence(self) -> str:
+        """What is said to whoever may not start or write, with the way out."""
+        said = f"All runs are paused {self.told}"
+        if self.is_by_breaker:
+            said = f"The failure breaker has paused all runs {self._since}{self._because}"
+        return f"{said}. `support-agent unpause` lets them go on."
+
+    @property
+    def _since(self) -> str:
+        return f"since {self.since:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def _because(self) -> str:
+        return f": {self.reason.rstrip('.')}" if self.reason else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ruling:
+    """A person has rejected the plan of this run: it is not to be applied."""
+
+    run_id: str
+    at: datetime
+    by: str  # the operator's account
+    because: str | None  # None: forgotten with the run
+
+    @property
+    def told(self) -> str:
+        """What has become of the plan, without a full stop: `rejected by dana on … UTC: …`."""
+        because = f": {self.because.rstrip('.')}" if self.because else ""
+        return f"rejected by {self.by} on {self.at:%Y-%m-%d %H:%M} UTC{because}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A run that infrastructure has stopped, and how many of them in a row are too many."""
+
+    reason: str
+    most: int
+
+    def told(self, number: int) -> str:
+        """Return why all runs are paused after so many of them."""
+        if number == 1:
+            return f"a run was stopped by infrastructure: {self.reason}"
+        return f"{number} runs in a row were stopped by infrastructure, the last by: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """Which runs are looked for; None asks for nothing."""
 
@@ -114,3 +175,5 @@ class Beside:
     payment: Payment | None = None
     spent: Spent | None = None  # the payment is made only while this is what was spent before it
     failed_call: str | None = None  # a payment of it, if there is one, counts no more
+    is_held: bool = False  # nothing of this is done while all runs are paused
+    failure: Failure | None = None  # the run is stopped by it

@@ -8,6 +8,8 @@ from agent.settings import Settings
 
 DEFAULT_CLAUDE = "claude-sonnet-5-5"
 OFFLINE = "offline"
+NOBODY = "none"
+"""What is recorded as the model of a run that asks none: it makes the calls of a plan."""
 
 _SCRIPTED = "scripted:"
 _NO_MODEL = (
@@ -29,7 +31,7 @@ def model_name(settings: Settings, *, is_dry_run: bool) -> str:
     has_service = settings.api_key is not None or settings.base_url is not None
     name = DEFAULT_CLAUDE if settings.model == "claude" else settings.model
     if name is not None:
-        if not has_service and name != OFFLINE and not name.startswith(_SCRIPTED):
+        if not has_service and name not in {OFFLINE, NOBODY} and not name.startswith(_SCRIPTED):
             raise ConfigurationError(_NO_KEY.format(name=name))
         return name
     if has_service:
@@ -40,11 +42,15 @@ def model_name(settings: Settings, *, is_dry_run: bool) -> str:
 
 
 def load_model(name: str, settings: Settings) -> Model:
-    """Return the model of this name, imported only now: `offline`, `scripted:FILE`, or the id of a Claude model.
+    """Return the model of this name, imported only now: `offline`, `scripted:FILE`, `none`, or a Claude model's id.
 
     Raises:
         ConfigurationError: a script that cannot be read, or no key for a model that needs one.
     """
+    if name == NOBODY:
+        from agent.models.nobody import Nobody  # noqa: PLC0415 - only the chosen model is imported
+
+        return Nobody()
     if name == OFFLINE:
         from agent.models.offline import OfflineModel  # noqa: PLC0415 - only the chosen model is imported
 

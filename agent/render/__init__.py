@@ -4,8 +4,9 @@ from agent.render.live import LiveView
 from agent.render.messages import Check, CheckState, show_checks, show_error, show_frame, show_notice
 from agent.render.page import open_console
 from agent.render.plain import PlainView, SilentView
+from agent.render.plan import show_plan
 from agent.render.queue import QueueRow, QueueView, show_queue
-from agent.render.report import show_plan, show_report
+from agent.render.report import show_report
 from agent.render.servers import NamedLine, ServerLine, ServerSheet, ToolLine, show_server, show_servers
 from agent.render.tickets import TicketLine, show_ticket, show_tickets
 

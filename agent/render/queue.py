@@ -17,7 +17,7 @@ from agent.render.layout import Column, table
 from agent.render.live import Stage, notice_lines
 from agent.render.page import Line, Page, Tone
 from agent.render.story import case_fields
-from agent.render.summary import OUTCOME_TONES, outcome_symbol
+from agent.render.summary import NO_MODEL, OUTCOME_TONES, outcome_symbol
 
 _WIDE = 120  # from here on requester and reason have columns of their own
 _REASON_COLUMNS = 100
@@ -163,8 +163,8 @@ def _finished_lines(page: Page, row: QueueRow) -> Iterator[Line]:
     name.pad_right(5 - name.cell_len)
     outcome = _outcome(row)
     outcome.pad_right(_OUTCOME_COLUMNS - outcome.cell_len)
-    took = (count(report.turns, "turn"), dollars(report.cost_usd), seconds(report.duration_s))
-    end = page.join(*took, style=Tone.QUIET)
+    asked = (count(report.turns, "turn"), dollars(report.cost_usd)) if _has_asked(report) else ()
+    end = page.join(*asked, seconds(report.duration_s), style=Tone.QUIET)
     room = page.columns - 2 - sum(part.cell_len + 2 for part in (name, outcome, end))
     if room < _NARROWEST_SUBJECT:
         yield Line(lead=sign, indent=2, body=Text("  ").join((name, outcome, end)))
@@ -236,7 +236,13 @@ _NUMBERS = (
 def _numbers(page: Page, row: QueueRow) -> tuple[Text, Text, Text]:
     report = row.report
     cost = "unknown" if report.cost_usd is None else dollars(report.cost_usd)
-    return page.text(report.turns), page.text(cost), page.text(seconds(report.duration_s))
+    asked = (str(report.turns), cost) if _has_asked(report) else ("", "")
+    return page.text(asked[0]), page.text(asked[1]), page.text(seconds(report.duration_s))
+
+
+def _has_asked(report: RunReport) -> bool:
+    """Whether a model was there to be asked."""
+    return report.model != NO_MODEL
 
 
 def _outcome(row: QueueRow) -> Text:
@@ -254,12 +260,12 @@ def _totals(page: Page, rows: Sequence[QueueRow], duration_s: float | None, skip
     cost = dollars(sum(report.cost_usd or 0 for report in reports)) if unknown < len(reports) or not reports else ""
     if unknown:
         cost = f"{cost} and the unknown cost of {count(unknown, 'run')}".removeprefix(" and ")
+    asked = (count(sum(report.turns for report in reports), "turn"), cost)
     parts = page.join(
         page.text(count(len(rows), "ticket"), style=Tone.STRONG),
         *_outcome_counts(rows),
         _skipped(skipped),
-        page.text(count(sum(report.turns for report in reports), "turn")),
-        page.text(cost),
+        *(asked if not reports or any(map(_has_asked, reports)) else ()),
         page.text(seconds(duration_s) if duration_s is not None else ""),
     )
     return Line(body=parts)

@@ -8,14 +8,14 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from agent.journal import RunSummary
-from agent.records import Entry, EntryKind, JsonObject, OutcomeKind, RunMode
+from agent.records import Entry, EntryKind, JsonObject, OutcomeKind
 from agent.render.bodies import list_of, number_of, object_of, objects_of, said_in, text_of, usage_of
 from agent.render.chapters import Chapter, chapters
 from agent.render.figures import count, dollars, seconds, tokens
 from agent.render.numbered import Numbered
 from agent.render.page import Line, Page, Tone
 from agent.render.record_calls import call_lines
-from agent.render.runs import unfinished_line
+from agent.render.runs import MODES, unfinished_line
 from agent.render.summary import OUTCOME_TONES, model_name, outcome_symbol, totals_line
 
 _QUIET_STOPS = frozenset({"end_turn", "tool_use", "stop_sequence"})
@@ -40,7 +40,7 @@ def _head(page: Page, run: RunSummary, entries: Sequence[Entry]) -> Iterator[Ren
     yield Line(lead=name, indent=indent, body=page.text(text_of(ticket, "subject"), style=Tone.STRONG))
     about = (
         page.join(text_of(ticket, "requester"), text_of(customer, "tier")),
-        page.join(model_name(page, run.model), "dry run" if run.mode is RunMode.DRY_RUN else ""),
+        page.join(model_name(page, run.model), MODES.get(run.mode, "")),
         page.join(f"run {run.run_id}", f"began {run.started_at:%Y-%m-%d %H:%M:%S} UTC", _owner(first)),
     )
     for line in filter(None, about):
@@ -106,6 +106,12 @@ def _event(numbered: Numbered, head: Entry, word: tuple[str, Tone], words: str, 
 
 def _case(numbered: Numbered, head: Entry) -> Iterator[RenderableType]:
     page, body = numbered.page, head.body
+    if plan := object_of(body, "plan"):
+        left_out = ", ".join(map(str, list_of(plan, "left_out")))
+        calls = count(len(objects_of(plan, "calls")), "call")
+        told = page.join(f"dry run {text_of(plan, 'run_id')}", calls, f"without {left_out}" if left_out else "")
+        yield numbered.line(Text.assemble(("Carries out a plan", Tone.STRONG), "  ", told), entry=head)
+        return
     system, tools, messages = text_of(body, "system"), objects_of(body, "tools"), objects_of(body, "messages")
     about = page.join(f"system prompt, {count(len(system), 'character')}", count(len(tools), "tool"), style=Tone.QUIET)
     about = about if messages else Text("deleted", style=Tone.CARE)

@@ -16,7 +16,7 @@ from agent.render.page import Line, Tone
 from agent.render.text import as_json
 
 _INSIDE = 2  # columns: below the call's name
-_HOST_CALL = "host-"
+_HOST_CALLS = ("host-", "planned-host-")
 _ROWS_OF_ARGUMENTS = 6
 _MOST_OF_A_REQUEST = 240  # characters: what a server asks the model mostly repeats what was read before
 
@@ -78,7 +78,7 @@ def _story(call: RecordedCall) -> CallStory:
     story = CallStory(
         tool=told_by_result or text_of(call.asked, "name"),
         arguments=object_of(call.asked, "input") or object_of(attempt or effect, "arguments"),
-        is_by_host=call.tool_use_id.startswith(_HOST_CALL),
+        is_by_host=call.tool_use_id.startswith(_HOST_CALLS),
     )
     if decision is not None:
         story.decided(

@@ -1,4 +1,4 @@
-"""The end of a run: what it did, or what a dry run would do."""
+"""The end of a run: what it did."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,8 +7,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from agent.documents import fill
-from agent.records import CallStatus, EffectReport, RunMode, RunReport
-from agent.render.figures import count
+from agent.records import CallStatus, EffectReport, RunReport
 from agent.render.layout import heading, pairs
 from agent.render.page import Line, Page, Tone
 from agent.render.summary import model_name, outcome_line, totals_line
@@ -29,32 +28,22 @@ _STATUS_TONES = {
 
 
 def show_report(console: Console, report: RunReport, *, subject: str = "", changes: Changes | None = None) -> None:
-    """Show one finished run from its report alone: ticket, effects or plan, outcome and what it took."""
+    """Show one finished run from its report alone: ticket, effects, outcome and what it took."""
     page = Page(console)
     name = page.text(f"#{report.ticket_id}", style=Tone.STRONG)
     indent = max(name.cell_len + 1, 4)
     page.print(Line(lead=name, indent=indent, body=page.text(subject, style=Tone.STRONG)))
     about = page.join(model_name(page, report.model), page.text(f"run {report.run_id}"), style=Tone.QUIET)
     page.print(Line(indent=indent, body=about))
-    if report.mode is RunMode.DRY_RUN:
-        show_plan(console, report, changes=changes)
-    elif report.effects:
-        page.print(*heading(page, "Effects"), *_effects(page, report, changes or {}))
+    if report.effects:
+        name = "Planned" if report.mode.is_planning else "Effects"
+        page.print(*heading(page, name), *_effects(page, report, changes or {}))
     page.print(Text(), outcome_line(page, report.outcome.kind, report.outcome.reason))
     page.print(
         totals_line(
             page, turns=report.turns, duration_s=report.duration_s, usage=report.usage, cost_usd=report.cost_usd
         )
     )
-
-
-def show_plan(console: Console, report: RunReport, *, changes: Changes | None = None) -> None:
-    """Show what a dry run would do, call by call, with every argument and the fields that would change."""
-    page = Page(console)
-    planned = sum(effect.status is CallStatus.PLANNED for effect in report.effects)
-    page.print(*heading(page, f"Plan for #{report.ticket_id}"))
-    said = f"{count(planned, 'call')} would be made; nothing was written" if planned else "nothing would be written"
-    page.print(page.text(said, style=Tone.QUIET), *_effects(page, report, changes or {}))
 
 
 def _effects(page: Page, report: RunReport, changes: Changes) -> Iterator[RenderableType]:

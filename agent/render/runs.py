@@ -12,7 +12,7 @@ from agent.records import OutcomeKind, RunMode
 from agent.render.figures import age, count, dollars, seconds
 from agent.render.layout import Column, table
 from agent.render.page import Line, Page, Tone
-from agent.render.summary import OUTCOME_TONES
+from agent.render.summary import NO_MODEL, OUTCOME_TONES
 
 UNFINISHED = "unfinished"
 """What a run without an outcome is called, on the screen and in the option that looks for them."""
@@ -101,8 +101,8 @@ def _wide_table(page: Page, runs: Sequence[RunSummary], now: datetime) -> list[R
             page.text(run.run_id),
             page.text(run.ticket_id, style=Tone.STRONG),
             _outcome(run),
-            page.join(run.model, _dry(run)),
-            page.text(run.turns),
+            page.join(_model(run), MODES.get(run.mode, "")),
+            page.text(run.turns if _model(run) else ""),
             page.text("unknown" if run.cost_usd is None else dollars(run.cost_usd)),
             page.text(_took(run)),
             _began(page, run, now),
@@ -135,9 +135,8 @@ def _stacked_table(page: Page, runs: Sequence[RunSummary], now: datetime) -> lis
 
 
 def _about(page: Page, run: RunSummary) -> Text:
-    took = page.join(
-        run.model, _dry(run), count(run.turns, "turn"), dollars(run.cost_usd), _took(run), style=Tone.QUIET
-    )
+    asked = (_model(run), MODES.get(run.mode, ""), count(run.turns, "turn"), dollars(run.cost_usd))
+    took = page.join(*(asked if _model(run) else asked[1:2]), _took(run), style=Tone.QUIET)
     return Text("\n").join(part for part in (_reason(page, run), took) if part)
 
 
@@ -157,8 +156,11 @@ def _began(page: Page, run: RunSummary, now: datetime) -> Text:
     return page.text(age(run.started_at.isoformat(), now), style=Tone.QUIET)
 
 
-def _dry(run: RunSummary) -> str:
-    return "dry run" if run.mode is RunMode.DRY_RUN else ""
+MODES = {RunMode.DRY_RUN: "dry run", RunMode.DRAFT: "draft", RunMode.APPLY: "carries out a plan"}
+
+
+def _model(run: RunSummary) -> str:
+    return "" if run.model == NO_MODEL else run.model
 
 
 def _took(run: RunSummary) -> str:

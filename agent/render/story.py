@@ -13,10 +13,14 @@ from agent.render.page import Line, Page, Tone
 from agent.render.summary import model_name, outcome_line, total_cost, totals_line
 from agent.render.text import as_json
 
-_HOST_CALL = "host-"
+_HOST_CALLS = ("host-", "planned-host-")
 _RESTART_PROBE = 24  # characters: two replies that begin alike for so long are one reply, begun again
 _SPOKEN_CHARACTERS = 4000  # only the end of a long reply is in view while it comes
 _ANSWERED = {"accept": "accepted", "decline": "declined", "cancel": "cancelled"}
+_MODES = {
+    RunMode.DRY_RUN.value: ("DRY RUN", "nothing is written; effects are only planned"),
+    RunMode.DRAFT.value: ("DRAFT", "nothing is sent or changed; one internal note says what would be"),
+}
 _QUIET_STOPS = frozenset({"end_turn", "tool_use", "stop_sequence"})
 
 
@@ -85,7 +89,10 @@ class Story:
         """Return the lines that this entry adds to the screen; many entries only prepare a later one."""
         self.tally.count(entry)
         self._is_running = True
-        return list(self._lines(entry.kind, entry.body))
+        lines = list(self._lines(entry.kind, entry.body))
+        if entry.kind is EntryKind.STOPPED:
+            lines.append(Line(indent=INDENT, body=_way_on(self._page, entry)))
+        return lines
 
     def _lines(self, kind: EntryKind, body: JsonObject) -> Iterator[Line]:
         match kind:
@@ -123,9 +130,13 @@ class Story:
         yield Line(indent=indent, body=page.join(*who, style=Tone.QUIET))
         model = str(body.get("model", ""))
         yield Line(indent=indent, body=Text.assemble(model_name(page, model), style=Tone.QUIET))
-        if body.get("mode") == RunMode.DRY_RUN:
-            label = Text.assemble(("DRY RUN", f"bold {Tone.PLANNED}"), "  nothing is written; effects are only planned")
-            yield Line(indent=indent, body=label)
+        if label := _MODES.get(str(body.get("mode"))):
+            mode, meaning = label
+            yield Line(indent=indent, body=Text.assemble((mode, f"bold {Tone.PLANNED}"), f"  {meaning}"))
+        if plan := body.get("plan"):
+            said = f"  exactly the calls of dry run {plan['run_id']}"
+            said += f", without {', '.join(plan['left_out'])}" if plan["left_out"] else ""
+            yield Line(indent=indent, body=Text.assemble(("APPLY", f"bold {Tone.CARE}"), page.text(said)))
         yield Line(body=Text())
 
     def _reply(self, body: JsonObject) -> Iterator[Line]:
@@ -163,7 +174,7 @@ class Story:
         key = str(body.get("tool_use_id"))
         if key not in self._calls:
             self._calls[key] = self._new_call(
-                body.get("tool"), body.get("arguments") or {}, is_by_host=key.startswith(_HOST_CALL)
+                body.get("tool"), body.get("arguments") or {}, is_by_host=key.startswith(_HOST_CALLS)
             )
         return self._calls[key]
 
@@ -214,8 +225,15 @@ def _turning(page: Page, kind: EntryKind, body: JsonObject) -> Text:
         case EntryKind.CANCEL:
             said, more = "cancelled by ", f"{body.get('by')}: {body.get('because')}"
         case _:
-            said, more = "stopped, and can go on from here: ", str(body.get("reason", ""))
+            said, more = "stopped: ", str(body.get("reason", ""))
     return Text.assemble((said, Tone.CARE), page.text(more))
+
+
+def _way_on(page: Page, stopped: Entry) -> Text:
+    """Return how a stopped run goes on; the reason of one that a pause has stopped says how that is ended."""
+    first = "when that is mended" if stopped.body.get("is_failure", True) else "then"
+    command = page.text(f"`support-agent runs resume {stopped.run_id}`")
+    return Text.assemble(f"{first}, ", command, " goes on from here", style=Tone.QUIET)
 
 
 def _arguments(sent: Any) -> JsonObject:

@@ -13,10 +13,12 @@ OUTCOME_TONES = {
     OutcomeKind.ESCALATED: Tone.CARE,
     OutcomeKind.PENDING: Tone.PLANNED,
     OutcomeKind.PLANNED: Tone.PLANNED,
+    OutcomeKind.DRAFTED: Tone.PLANNED,
     OutcomeKind.UNRESOLVED: Tone.BAD,
 }
 
 OFFLINE_MODEL = "offline"
+NO_MODEL = "none"
 
 
 def outcome_symbol(page: Page, outcome: OutcomeKind) -> Text:
@@ -26,6 +28,7 @@ def outcome_symbol(page: Page, outcome: OutcomeKind) -> Text:
         OutcomeKind.ESCALATED: page.symbols.up,
         OutcomeKind.PENDING: page.symbols.more,
         OutcomeKind.PLANNED: page.symbols.planned,
+        OutcomeKind.DRAFTED: page.symbols.planned,
         OutcomeKind.UNRESOLVED: page.symbols.failed,
     }
     return Text(signs[outcome], style=OUTCOME_TONES[outcome])
@@ -35,6 +38,8 @@ def model_name(page: Page, name: str) -> Text:
     """Return what a model is called; the offline one is never taken for a language model."""
     if name == OFFLINE_MODEL:
         return Text("offline model: rules and retrieval, not an LLM")
+    if name == NO_MODEL:
+        return Text("no model is asked")
     return page.text(name)
 
 
@@ -45,9 +50,10 @@ def outcome_line(page: Page, outcome: OutcomeKind, reason: str) -> Line:
 
 
 def totals_line(page: Page, *, turns: int, duration_s: float, usage: Usage, cost_usd: float | None) -> Line:
-    """Return what a run took: turns, seconds, tokens, dollars."""
+    """Return what a run took: turns, seconds, tokens, dollars; where no model was asked, its seconds."""
+    is_asking = turns > 0 or usage != Usage() or cost_usd != 0
     parts = (count(turns, "turn"), seconds(duration_s), tokens(usage), dollars(cost_usd))
-    return Line(indent=4, body=page.join(*parts, style=Tone.QUIET))
+    return Line(indent=4, body=page.join(*(parts if is_asking else parts[1:2]), style=Tone.QUIET))
 
 
 def total_cost(costs: Iterable[float | None]) -> float | None:

@@ -4,12 +4,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import prompts
+from agent.applying import Applied
 from agent.catalog import Catalog, OfferedTool, build_recorded
 from agent.errors import ConfigurationError, ServerLost
 from agent.gate import Gate
 from agent.judging import Judge
 from agent.ledger import Ledger
-from agent.loop import Foundation, Run, work
+from agent.loop import work
+from agent.outgoing import Outgoing
 from agent.policies import load_policies
 from agent.recall import Past, recall
 from agent.records import CallStatus, Entry, JsonObject, Owner, ToolCall, ToolResult
@@ -18,6 +20,7 @@ from agent.replay.comparing import Comparing, Differs, RecordEnds
 from agent.replay.recorded import Recorded
 from agent.replay.stand_ins import RecordedCalls, RecordedHelpdesk, RecordedModel, RecordedPerson
 from agent.replay.values import Found
+from agent.run import Foundation, Run
 from agent.settings import Settings
 
 PROMPT, CATALOG = "/system", "/catalog"
@@ -60,6 +63,11 @@ def _run(record: Recorded, settings: Settings, comparing: Comparing) -> Run:
     catalog = build_recorded(record.case["catalog"], settings)
     ledger = Ledger(versions=was.ledger.versions, clock=comparing.clock)
     observer = _Unseen()
+    plan = None if record.case["plan"] is None else Applied.from_json(record.case["plan"])
+    foundation = _foundation(record.case, catalog)
+    outgoing = Outgoing.of(was.case, catalog, settings, system=foundation.system)
+    for one in () if plan is None else plan.heard:
+        outgoing.heard(*one.told)
     calls = RecordedCalls(record, comparing, ledger)
     judge = Judge(
         case=was.case,
@@ -70,6 +78,8 @@ def _run(record: Recorded, settings: Settings, comparing: Comparing) -> Run:
         recorder=comparing,
         ledger=ledger,
         repeats=Repeats(catalog=catalog, most=settings.limits.same_calls),
+        outgoing=outgoing,
+        planned={} if plan is None else plan.planned,
     )
     gate = _OneByOne(
         case=was.case,
@@ -80,6 +90,7 @@ def _run(record: Recorded, settings: Settings, comparing: Comparing) -> Run:
         approver=RecordedPerson(comparing),
         recorder=comparing,
         ledger=ledger,
+        outgoing=outgoing,
         past=Past(approvals=dict(record.approvals)),
         record=record,
     )
@@ -93,8 +104,10 @@ def _run(record: Recorded, settings: Settings, comparing: Comparing) -> Run:
         observer=observer,
         settings=settings,
         mode=was.mode,
-        foundation=_foundation(record.case, catalog),
+        foundation=foundation,
         ledger=ledger,
+        outgoing=outgoing,
+        plan=plan,
     )
 
 

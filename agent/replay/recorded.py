@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise, takewhile
 
-from agent.loop import HANDOVER_CALL
-from agent.records import Entry, EntryKind, JsonObject, OutcomeKind, Reply
+from agent.applying import Applied
+from agent.ending import HOST_CALL
+from agent.records import CallStatus, Entry, EntryKind, JsonObject, OutcomeKind, Reply
 
 OF_CONVERSATION = frozenset({EntryKind.CASE, EntryKind.REPLY, EntryKind.NUDGE, EntryKind.HANDOVER, EntryKind.OUTCOME})
 OF_CALL = frozenset({EntryKind.DECISION, EntryKind.APPROVAL, EntryKind.ATTEMPT, EntryKind.RESULT})
@@ -22,6 +23,7 @@ class Recorded:
     calls: Mapping[str, Sequence[Entry]]  # by call: its last way through the gate
     approvals: Mapping[str, JsonObject]  # by call: what a person had answered before that
     sampled: Mapping[str, Sequence[JsonObject]]  # by call: what its server asked of the model
+    declined: Mapping[str, Sequence[Entry]]  # by call: what its server asked of a run that answers nothing
 
     @property
     def run_id(self) -> str:
@@ -40,12 +42,14 @@ class Recorded:
 
     @cached_property
     def open_calls(self) -> frozenset[str]:
-        """The calls that the record may end in the middle of: the last reply's, and the host's own."""
+        """The calls that the record may end in the middle of: the last reply's, a plan's, and the host's own."""
         said = [entry for entry in self.conversation if entry.kind is not EntryKind.OUTCOME]
+        if said[-1].kind is EntryKind.CASE and self.case["plan"] is not None:
+            return frozenset(call.id for call in Applied.from_json(self.case["plan"]).calls)
         if said[-1].kind is EntryKind.REPLY:
             reply = Reply(content=said[-1].body["content"], stop_reason="", model="")
             return frozenset(call.id for call in reply.tool_calls)
-        return frozenset({HANDOVER_CALL} if said[-1].kind is EntryKind.HANDOVER else ())
+        return frozenset({HOST_CALL} if said[-1].kind is EntryKind.HANDOVER else ())
 
     @cached_property
     def worked_s(self) -> Mapping[int, float]:
@@ -73,21 +77,43 @@ def read(entries: Sequence[Entry]) -> Recorded:
     # What follows a cancellation is no part of the conversation.
     own = list(takewhile(lambda entry: entry.kind is not EntryKind.CANCEL, entries))
     conversation = [entry for entry in own if entry.kind in OF_CONVERSATION]
-    if _is_from_outside(conversation):
+    calls, approvals = _calls(own)
+    if _is_from_outside(conversation, calls):
         del conversation[-1]
     sampled: dict[str, list[JsonObject]] = defaultdict(list)
+    declined: dict[str, list[Entry]] = defaultdict(list)
     for entry in own:
         if entry.kind is EntryKind.SAMPLING:
             sampled[entry.body["tool_use_id"]].append(entry.body)
-    calls, approvals = _calls(own)
-    return Recorded(entries=entries, conversation=conversation, calls=calls, approvals=approvals, sampled=sampled)
+        if entry.kind in {EntryKind.SAMPLING, EntryKind.ELICITATION} and entries[0].body["plan"] is not None:
+            declined[entry.body["tool_use_id"]].append(entry)
+    return Recorded(
+        entries=entries,
+        conversation=conversation,
+        calls=calls,
+        approvals=approvals,
+        sampled=sampled,
+        declined=declined,
+    )
 
 
-def _is_from_outside(conversation: Sequence[Entry]) -> bool:
+def _is_from_outside(conversation: Sequence[Entry], calls: Mapping[str, Sequence[Entry]]) -> bool:
     """Whether the run ended because somebody else had taken the ticket over: only the helpdesk knew that."""
-    last = conversation[-1]
-    is_unresolved = last.kind is EntryKind.OUTCOME and last.body["outcome"] == OutcomeKind.UNRESOLVED
-    return is_unresolved and not any(entry.kind is EntryKind.HANDOVER for entry in conversation)
+    last, plan = conversation[-1], conversation[0].body["plan"]
+    if last.kind is not EntryKind.OUTCOME or last.body["outcome"] != OutcomeKind.UNRESOLVED:
+        return False
+    if plan is not None and plan["left_out"] and _is_carried_out(Applied.from_json(plan), calls):
+        return False  # what would have ended the ticket was left out
+    return not any(entry.kind is EntryKind.HANDOVER for entry in conversation)
+
+
+def _is_carried_out(plan: Applied, calls: Mapping[str, Sequence[Entry]]) -> bool:
+    """Whether each call of the plan was done, but for those that were left out."""
+    return all(
+        call.id in calls and calls[call.id][-1].body.get("status") == CallStatus.DONE
+        for call in plan.calls
+        if call.tool not in plan.left_out
+    )
 
 
 def _calls(entries: Sequence[Entry]) -> tuple[dict[str, list[Entry]], dict[str, JsonObject]]:

@@ -7,11 +7,12 @@ from typing import Any
 from agent.binding import UnusableArguments
 from agent.calling import Circumstances
 from agent.catalog import OfferedTool, ReadableTemplate
+from agent.ending import HOST_CALL
 from agent.errors import ServerLost
 from agent.host import Host
 from agent.ledger import Ledger
-from agent.loop import HANDOVER_CALL
 from agent.protocols import Observer
+from agent.recall import recall
 from agent.records import (
     Approval,
     CallStatus,
@@ -109,6 +110,16 @@ class RecordedCalls:
             return self._comparing.decision(tool_use_id).body["facts"]
         raise UnusableArguments(_result(self._comparing.result(tool_use_id)).text)
 
+    async def ticket_version(self, tool_use_id: str) -> Any:
+        """Return the version that the ticket had, where one was looked at."""
+        if not self._comparing.is_decided(tool_use_id):
+            return None
+        return self._comparing.decision(tool_use_id).body["ticket_version"]
+
+    async def reread(self, tool_use_id: str) -> ToolResult:
+        """Return how the ticket read then."""
+        return _result(self._comparing.result(tool_use_id))
+
     async def circumstances(self, tool_use_id: str, *, is_payment: bool) -> Circumstances:  # noqa: ARG002 - as recorded
         """Return the time and the totals by which the call was judged."""
         entry = self._comparing.decision(tool_use_id)
@@ -130,6 +141,8 @@ class RecordedCalls:
         """Return what came of the call, and spend what its server asked of the model meanwhile."""
         for asked in self._record.sampled.get(tool_use_id, ()):
             self._ledger.spend(Usage(**asked["usage"]), asked["cost_usd"])
+        for asked in self._record.declined.get(tool_use_id, ()):
+            self._ledger.declined(tool_use_id, asked.body["server"], asked.kind.value)
         recorded = self._comparing.result(tool_use_id)
         result = _result(recorded)
         if _was_not_made(recorded, result):
@@ -152,7 +165,12 @@ class RecordedHelpdesk(Helpdesk):
         # A host of no servers: there is nothing that could be asked.
         super().__init__(Host(settings.model_copy(update={"transports": {}}), observer), settings)
         self._first: list[JsonObject] = record.case["messages"][0]["content"]
+        self._case = recall(record.entries[:1]).case
         self._comparing = comparing
+
+    async def open(self, ticket_id: str) -> Case:  # noqa: ARG002 - the run's own
+        """Return the case as the run began with it: where others had taken the ticket since, the record ends."""
+        return self._case
 
     async def outcome(self, case: Case, effects: Iterable[EffectReport]) -> Outcome | None:  # noqa: ARG002 - as recorded
         """Return the recorded outcome where the run has come to it."""
@@ -163,9 +181,9 @@ class RecordedHelpdesk(Helpdesk):
 
     async def version(self, ticket_id: str) -> Any:  # noqa: ARG002 - the run's own
         """Return the version that the hand-over was made against."""
-        if not self._comparing.is_decided(HANDOVER_CALL):
+        if not self._comparing.is_decided(HOST_CALL):
             return None
-        decision = self._comparing.decision(HANDOVER_CALL).body
+        decision = self._comparing.decision(HOST_CALL).body
         made_by = self._settings.tools.get(decision["tool"])
         bound = () if made_by is None else [name for name, path in made_by.bind.items() if path == "ticket.version"]
         return next((decision["arguments"].get(name) for name in bound), None)

@@ -17,6 +17,10 @@ _IDS = ("host-1", "host-2", "", "toolu_1", "x" * 200, "../1", "1/2", "\u202e")
 _WORDS = (
     "Hi, all is well. — Support Team",
     "Refunded.",
+    "We have looked into it and set it right.",
+    "Please sign in again on your other devices.",
+    "The invoice is on its way to you.",
+    "A colleague takes over from here.",
     "See cus_1002 and bob@example.com",
     "[link](https://evil.example)",
 )

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.records import Effect, JsonObject
-from agent.settings import Settings, ToolSettings
+from agent.settings import Settings, Texts, ToolSettings
 from servers import demo
 from servers.customers.server import create_server as create_customers
 from servers.customers.store import CustomerStore
@@ -264,6 +264,8 @@ async def helpdesk(
     settings = base.model_copy(
         update={
             "limits": base.limits.model_copy(update={"seconds": 3_600.0, **dict(limits)}),
+            # Good form is no defence, and would keep what the model tries from the defences that are.
+            "tickets": base.tickets.model_copy(update={"texts": Texts()}),
             "tools": {
                 **base.tools,
                 **{f"stranger.{name}": _PUBLIC for name in ("forecast", "confide", "insist", "where")},

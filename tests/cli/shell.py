@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fakes.hosting import HANGS_AFTER_S, is_running
 from tests.fakes.messages_api import KEY, MessagesApi
 
 PROGRAM = Path(sys.executable).with_name("support-agent")
 FAKES = Path(__file__).parents[1] / "fakes"
 
-DEADLINE_S = 60
+DEADLINE_S = HANGS_AFTER_S
 """After this a test fails instead of hanging; no command comes near it."""
 
 DATABASES = ("ticketing", "customers")
@@ -44,6 +45,7 @@ class Shell:
     work: Path
     data: Path
     environment: Mapping[str, str]
+    program: Sequence[str | Path] = (PROGRAM,)
 
     def run(self, *arguments: str, **variables: str) -> Ended:
         """Run one command to its end; the keywords are variables of its environment."""
@@ -53,7 +55,7 @@ class Shell:
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start one command, with nobody at its input."""
         return subprocess.Popen(
-            [PROGRAM, *arguments],
+            [*self.program, *arguments],
             cwd=self.work,
             env={**self.environment, **variables},
             stdin=subprocess.DEVNULL,
@@ -84,9 +86,9 @@ class Shell:
         """Return the command lines of what still runs with this shell's data folder in its environment."""
         mark = f"SUPPORT_AGENT_HOME={self.data}".encode()
         return [
-            (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            _read(process / "cmdline").replace(b"\0", b" ").decode()
             for process in Path("/proc").glob("[0-9]*")
-            if mark in _environment(process)
+            if mark in _read(process / "environ") and is_running(int(process.name))
         ]
 
     def write(self, name: str, content: str | bytes | Mapping[str, Any] | Sequence[Any]) -> Path:
@@ -133,10 +135,10 @@ class Shell:
         return self.query("ticketing", sql, int(ticket_id))
 
 
-def _environment(process: Path) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        return (process / "environ").read_bytes()
-    except OSError:  # it has ended, or is another user's
+        return file.read_bytes()
+    except OSError:  # the process has ended, or is another user's
         return b""
 
 

@@ -1,10 +1,12 @@
 """Configuration, servers and data that are wrong: one clear sentence, the right exit code, nothing half-done."""
 
 import shutil
+import sys
+from dataclasses import replace
 
 import pytest
 
-from tests.cli.shell import Ended, Shell, bad
+from tests.cli.shell import DATABASES, FAKES, Ended, Shell, bad
 from tests.fakes.hosting import make_gate
 
 RUN = ("run", "--ticket", "42", "--model", "offline")
@@ -78,11 +80,12 @@ def test_a_server_that_never_answers_is_given_up(shell: Shell):
 
 def test_a_server_that_prints_garbage_is_quoted(shell: Shell):
     shell.servers(crm=bad("garbage", "silent"))
-    shell.write("support-agent.toml", "[servers.crm]\nstart_timeout_s = 0.5\n")
-    ended = shell.run(*RUN)
+    patient = "".join(f"[servers.{name}]\nstart_timeout_s = 7200\n" for name in DATABASES)
+    shell.write("support-agent.toml", f"{patient}[servers.crm]\nstart_timeout_s = 10\n")
+    ended = replace(shell, program=(sys.executable, FAKES / "impatient.py")).run(*RUN)
     assert ended.code == 3
     assert ended.err == (
-        "error: crm did not start: it was not ready within 0.5 s; "
+        "error: crm did not start: it was not ready within 10 s; "
         "it writes what is not JSON-RPC to its stdout: Welcome to bad 1.0\\x1b[2J.\n"
     )
     assert shell.status("42") == "new"

@@ -56,7 +56,7 @@ def test_an_upgrade_makes_the_demo_of_a_folder_without_files(bare: Shell):
     assert first.out == (
         f"{bare.data}/customers.sqlite: the tables for customers were created (schema 1).\n"
         f"{bare.data}/ticketing.sqlite: the tables for ticketing were created (schema 1).\n"
-        f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 1).\n"
+        f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 2).\n"
     )
     assert second.out == first.out.replace("were created", "are up to date")
     assert bare.status("42") == "new"
@@ -71,7 +71,7 @@ def test_a_team_starts_on_postgresql_and_closes_its_first_ticket(team: Shell, po
             {"server": name, "sentence": f"{place}: the tables for {name} were created (schema 1)."}
             for name in ("customers", "ticketing")
         ],
-        "journal": f"{place}: the tables for the journal were created (schema 1).",
+        "journal": f"{place}: the tables for the journal were created (schema 2).",
     }
     behind(postgres.url(database), ALICE)
     team.write("new.json", ARRIVALS)
@@ -125,5 +125,5 @@ def test_a_folder_without_built_in_servers_has_the_journal_to_upgrade(bare: Shel
     )
     ended = bare.run("db", "upgrade")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 1).\n"
+    assert ended.out == f"{bare.data}/journal.sqlite: the tables for the journal were created (schema 2).\n"
     assert not witness.exists()

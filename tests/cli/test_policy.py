@@ -51,10 +51,17 @@ def test_an_explanation_names_the_rules_that_decide_and_the_conditions_that_do_n
 
 
 def test_an_explanation_is_one_json_document_too(shell: Shell):
-    ended = shell.run(*explained("42", "ticketing.close_ticket", "resolution=Hi,"), "--json")
+    text = "Hi, please sign in again. — Support Team"
+    ended = shell.run(*explained("42", "ticketing.close_ticket", f"resolution={text}"), "--json")
     assert (ended.document["verdict"], ended.document["is_as_approved"]) == ("allow", False)
     assert [rule["rule"] for rule in ended.document["rules"] if rule["fate"] == "applied"] == ["own-ticket"]
-    assert ended.document["arguments"] == {"resolution": "Hi,", "ticket_id": "42", "expected_version": 1}
+    assert ended.document["arguments"] == {"resolution": text, "ticket_id": "42", "expected_version": 1}
+
+
+def test_a_text_that_would_be_sent_back_is_explained_like_a_rule(shell: Shell):
+    ended = shell.run(*explained("42", "ticketing.close_ticket", "resolution=Hello"), "--json")
+    assert ended.document["verdict"] == "deny"
+    assert "text.greeting" in [reason["rule"] for reason in ended.document["reasons"]]
 
 
 def test_what_makes_no_call_is_said_in_the_words_that_the_model_would_hear(shell: Shell):

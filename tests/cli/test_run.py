@@ -114,17 +114,18 @@ def test_a_dry_run_writes_nothing(shell: Shell, once: Once):
 
 def test_a_dry_run_shows_a_plan(shell: Shell, once: Once):
     ended, _ = once("43", lambda: planned(shell))
-    head, _, plan = ended.out.partition("\nPlan for #43\n")
+    head, _, plan = ended.out.partition("\nPlan for #43 · Invoice PDF not loading\n")
     assert "    DRY RUN  nothing is written; effects are only planned\n" in head
     assert "  ○ planned  It would be closed: status closed.\n" in head
-    assert plan.startswith("4 calls would be made; nothing was written\n")
-    assert re.findall(r"^\d  (\S+)  planned$", plan, re.MULTILINE) == [
+    assert "\n4 calls would be made · nothing was written\n" in plan
+    assert re.findall(r"^\d  (\w+\.\w+)  \w+$", plan, re.MULTILINE) == [
         "ticketing.classify_ticket",
         "customers.resend_invoice",
         "ticketing.add_internal_note",
         "ticketing.close_ticket",
     ]
-    assert "   ticket.status → closed\n" in plan
+    assert re.search(r"^4  ticket\.status +new → closed$", plan, re.MULTILINE)
+    assert re.search(r"^  support-agent apply \S+$", plan, re.MULTILINE)
 
 
 def test_a_dry_run_without_a_key_says_that_it_uses_the_offline_model(shell: Shell, once: Once):

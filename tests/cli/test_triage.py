@@ -15,7 +15,7 @@ from tests.fakes.messages_api import MessagesApi
 LEFT_ALONE = {"58": "open", "59": "pending", "60": "solved"}
 """Assigned to a person; waiting for the customer; solved."""
 
-OUTCOMES = {"closed", "escalated", "pending", "planned", "unresolved"}
+OUTCOMES = {"closed", "escalated", "pending", "planned", "drafted", "unresolved"}
 
 
 def worked(shell: Shell) -> tuple[Ended, Shell]:

@@ -46,9 +46,10 @@ class Owner:
         """What others call it, as a pattern."""
         return re.escape(f"process {self.process.pid} of {operator_account()} on {os.uname().nodename}")
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         self.process.kill()
         self.process.communicate(timeout=DEADLINE_S)
+        await until(lambda: self.shell.processes() == [])  # its servers end when they hear no more of it
 
     def freeze(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -224,7 +225,7 @@ async def test_the_runs_of_a_killed_process_are_taken_up_at_once_by_every_comman
 
     with MessagesApi(script) as api:
         async with owner(shell, api, gate, "triage-all", requests=8) as first:
-            first.kill()
+            await first.kill()
         assert (shell.status("63"), kinds(shell, "63")) == ("pending", ["replied"])
         ids = dict(shell.query("journal", "SELECT ticket_id, run_id FROM runs WHERE outcome IS NULL"))
         assert set(ids) == {"42", "43", "46", "63"}

@@ -133,6 +133,8 @@ def filled(url: str, schema: Schema, fill: Fill) -> Database:
     """Open a database, which has its tables unless it is a new file, and insert rows."""
     database = open_database(url, schema)
     with database.writing() as connection:
+        if connection.dialect.name == "postgresql":  # a busy machine may be longer about it than a server allows
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         fill(connection)
     return database
 

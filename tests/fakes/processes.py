@@ -8,10 +8,10 @@ import anyio
 
 from agent.intake import Intake
 from agent.locks import Locks
-from agent.loop import Finished, Run
 from agent.models.scripted import ScriptedModel, Turn
 from agent.protocols import Model
 from agent.records import Owner, RunMode
+from agent.run import Finished, Run
 from tests.fakes.runs import Bench
 
 
@@ -54,7 +54,7 @@ class AtWork:
 
     async def end(self) -> Finished:
         """Wait until it has ended by itself, as a process that then lets go of its ticket; what it raises is raised."""
-        with anyio.fail_after(30):
+        with anyio.fail_after(600):
             return await self._task
 
     async def kill(self) -> None:
@@ -73,7 +73,7 @@ class AtWork:
 async def at_work(intake: Intake, halt: Halt, ticket_id: str = "42") -> AtWork:
     """Let a process begin to work a ticket, and return when it has reached the halt."""
     working = AtWork(intake, await intake.prepare(ticket_id))
-    with anyio.fail_after(30):
+    with anyio.fail_after(600):
         await halt.reached.wait()
     return working
 

@@ -18,7 +18,6 @@ from agent.host import Host
 from agent.intake import Intake
 from agent.journal import Journal, RunRecord, open_journal
 from agent.locks import Locks
-from agent.loop import Finished, Run
 from agent.models.message_rules import violations
 from agent.models.scripted import Call, Conversation, ScriptedModel, Turn
 from agent.protocols import Approver, Model, Operator
@@ -34,6 +33,7 @@ from agent.records import (
     RunMode,
     RunReport,
 )
+from agent.run import Finished, Run
 from agent.session import Session, session_over
 from agent.settings import Settings, ToolSettings
 from servers.customers.store import CustomerStore
@@ -217,7 +217,7 @@ class Works:
     async def work(self, ticket_id: str = "42", **options: Any) -> Worked:
         """Prepare and work one ticket; a scripted model must have played everything when it is over."""
         run = await self.prepare(ticket_id, **options)
-        with anyio.fail_after(30):
+        with anyio.fail_after(600):
             finished = await self.finish(run)
         if isinstance(run.model, ScriptedModel):
             await run.model.aclose()

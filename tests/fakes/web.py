@@ -17,7 +17,7 @@ ALICE = "alice-0123456789abcdef0123456789abcdef"
 BOB = "bob-0123456789abcdef0123456789abcdef"
 """The tokens of two clients, for SUPPORT_AGENT_SERVER_TOKEN."""
 
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 """What every request says that a client of either era sends."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from agent.documents import digest
-from agent.records import EntryKind, JsonObject
+from agent.planning import applied_as, plan_of
+from agent.records import EntryKind, JsonObject, RunMode
 from tests.kill.history import EVENTS, KEYS, History, Left, Run, state
 from tests.kill.people import TOKEN
 from tests.kill.stories import COURIER, STORIES
@@ -30,9 +31,10 @@ _STATUS_OF_OUTCOME = {"closed": {"closed"}, "pending": {"pending"}, "escalated":
 
 def violations(history: History) -> list[str]:
     """Return everything about one case that must not be."""
-    if len(history.runs) != 1:
-        return [f"the ticket has {len(history.runs)} runs, not one"]
-    (run,) = history.runs
+    made = [run for run in history.runs if run.summary.mode is RunMode.DRY_RUN]
+    if len(made) != STORIES[history.case.story].is_applied or len(history.runs) != 1 + len(made):
+        return [f"the ticket has {len(history.runs)} runs, {len(made)} of them dry ones"]
+    (run,) = (run for run in history.runs if run not in made)
     return [sentence for rule in RULES for sentence in rule(history, run)]
 
 
@@ -94,7 +96,7 @@ def _is_sound(history: History, run: Run) -> Iterator[str]:
 
 
 def _every_call_has_one_result(history: History, run: Run) -> Iterator[str]:
-    asked = {call["id"] for _, reply in run.bodies(EntryKind.REPLY) for call in _calls(reply)}
+    asked = {call["id"] for _, reply in run.bodies(EntryKind.REPLY) for call in _calls(reply)} | _planned(run).keys()
     results = Counter(body["tool_use_id"] for _, body in run.bodies(EntryKind.RESULT))
     attempts = Counter(body["tool_use_id"] for _, body in run.bodies(EntryKind.ATTEMPT))
     by_host = {id_ for id_ in results if id_.startswith("host-")}
@@ -108,7 +110,7 @@ def _every_call_has_one_result(history: History, run: Run) -> Iterator[str]:
 def _nothing_left_undecided(history: History, run: Run) -> Iterator[str]:
     verdicts: dict[str, list[str]] = {}
     granted: set[tuple[str, str]] = set()
-    replied: dict[str, int] = {}
+    replied: dict[str, int] = _planned(run)
     for entry in run.entries:
         body = entry.body
         match entry.kind:
@@ -129,6 +131,29 @@ def _nothing_left_undecided(history: History, run: Run) -> Iterator[str]:
                     yield f"call {id_} of reply {replied.get(id_)} has the key {body['key']}"
             case _:
                 pass
+
+
+def _exactly_the_plan_is_carried_out(history: History, run: Run) -> Iterator[str]:
+    plan = run.entries[0].body["plan"]
+    if plan is None:
+        return
+    if run.bodies(EntryKind.REPLY) or any(asked.kind in {"reply", "sampling"} for asked in history.asks):
+        yield "a model was asked while a plan was applied"
+    [made] = [dry for dry in history.runs if dry.summary.mode is RunMode.DRY_RUN]
+    wanted = [(call.tool, call.arguments) for call in plan_of(made.entries).calls]
+    attempts = [(body["tool"], body["arguments"]) for _, body in run.bodies(EntryKind.ATTEMPT)]
+    if _without_versions(attempts) != _without_versions(wanted):
+        yield f"{attempts} were attempted, and {wanted} were planned"
+    if run.summary.run_id != applied_as(made.summary.run_id):
+        yield f"run {run.summary.run_id} applies the plan of {made.summary.run_id}"
+
+
+def _without_versions(calls: Sequence[tuple[str, JsonObject]]) -> list[tuple[str, JsonObject]]:
+    # They move with the calls before.
+    return [
+        (tool, {name: value for name, value in arguments.items() if name != "expected_version"})
+        for tool, arguments in calls
+    ]
 
 
 def _every_effect_once(history: History, run: Run) -> Iterator[str]:
@@ -306,6 +331,7 @@ RULES: tuple[Rule, ...] = (
     _is_sound,
     _every_call_has_one_result,
     _nothing_left_undecided,
+    _exactly_the_plan_is_carried_out,
     _every_effect_once,
     _records_fit_their_events,
     _nobody_is_asked_twice,
@@ -315,6 +341,12 @@ RULES: tuple[Rule, ...] = (
     _what_knows_no_keys_is_not_repeated,
     _money_of_unknown_fate_is_for_people,
 )
+
+
+def _planned(run: Run) -> dict[str, int]:
+    """Return the calls of the plan that a run applies, with the numbers of the replies that had asked for them."""
+    plan = run.entries[0].body["plan"]
+    return {} if plan is None else {call["tool_use_id"]: call["seq"] for call in plan["calls"]}
 
 
 def _calls(reply: JsonObject) -> list[JsonObject]:

@@ -101,7 +101,7 @@ def state(history: History) -> list[str]:
 
 
 _UNIQUE = {
-    r"\d{8}-\d{6}-[0-9a-f]{6}/\d+/": "RUN/",
+    r"\d{8}-\d{6}-[0-9a-f]{6}(-apply)?/\d+/": "RUN/",
     r"toolu_[0-9a-f]{12}": "CALL",
     TOKEN: "…",
     r"\d{4}-\d\d-\d\dT[\d:.]+Z": "TIME",

@@ -14,7 +14,9 @@ from typing import Any, NoReturn, cast
 
 import anyio
 
+from agent.applying import Applied
 from agent.errors import ServerStartFailed
+from agent.records import RunMode
 from agent.settings import Settings
 from agent.wire.transports import OwnWay
 from servers.customers.server import create_server as create_customers
@@ -24,7 +26,7 @@ from servers.database import Database, open_database
 from servers.ticketing.server import create_server as create_ticketing
 from servers.ticketing.store import TicketStore
 from servers.ticketing.tables import SCHEMA as TICKETING
-from tests.fakes.runs import Watching, works_over
+from tests.fakes.runs import Watching, Worked, Works, works_over
 from tests.kill import courier
 from tests.kill.people import Asks, Clerk, Improviser, Words
 from tests.kill.places import Case, Place
@@ -137,7 +139,39 @@ async def _work(life: Life, points: Points, control: socket.socket) -> None:
     ways = {name: OwnWay(open=partial(forker.link, name)) for name in story.servers}
     life.file("report.json").unlink(missing_ok=True)
     async with works_over(life.made.settings[case.story], Watching(), ways) as works:
-        if await works.journal.runs(ticket_id=case.ticket_id, is_finished=True):
+        ended = await works.journal.runs(ticket_id=case.ticket_id, is_finished=True)
+        if any(run.mode is not RunMode.DRY_RUN for run in ended):
             return  # the host before was killed after its last entry
-        finished = await works.work(case.ticket_id, model=model, approver=clerk, operator=clerk)
-    life.file("report.json").write_text(json.dumps(finished.report.as_json()))
+        people: dict[str, Any] = {"model": model, "approver": clerk, "operator": clerk}
+        worked = await (apply(works, case, **people) if story.is_applied else works.work(case.ticket_id, **people))
+    life.file("report.json").write_text(json.dumps(worked.report.as_json()))
+
+
+async def apply(works: Works, case: Case, **people: Any) -> Worked:
+    """Carry out what is planned for the case's ticket, or go on with that."""
+    [plan] = await works.journal.runs(ticket_id=case.ticket_id, mode=RunMode.DRY_RUN)
+    entries = await works.journal.entries(plan.run_id)
+    intake = works.intake(mode=RunMode.APPLY, **people)
+    run = await intake.apply(entries[0], Applied.of(entries))
+    try:
+        return Worked(run=run, finished=await intake.work(run))
+    finally:
+        intake.release(run)
+
+
+def plan_ahead(servers: "Servers", cases: Sequence[Case]) -> None:
+    """Make the plans that these cases carry out, in a process that ends then: nobody is killed over them."""
+    anyio.run(_plan, servers, [case for case in cases if STORIES[case.story].is_applied])
+
+
+async def _plan(servers: "Servers", cases: Sequence[Case]) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    points = Points(process="", life=0, faults=[], trail=nowhere)
+    for case in cases:
+        story = STORIES[case.story]
+        words = Words(random.Random(f"{case.seed}/{case.number}/planned"))
+        model = Improviser(case.number, story.says, words, Asks(life=0, file=nowhere), points)
+        opened = {name: servers.opened(name, points) for name in story.servers}
+        async with works_over(servers.settings[case.story], Watching(), opened) as works:
+            await works.work(case.ticket_id, model=model, mode=RunMode.DRY_RUN)
+        servers.close()

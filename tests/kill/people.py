@@ -63,10 +63,16 @@ class Words:
 
     def call(self, tool: str, **arguments: Any) -> JsonObject:
         """A call of a `server.tool`; texts in its arguments get a token."""
-        marked = {name: f"{value} {self.token()}" if name in _FREE else value for name, value in arguments.items()}
+        marked = {name: self._marked(value) if name in _FREE else value for name, value in arguments.items()}
         id_ = f"toolu_{self.chance.getrandbits(48):012x}"
         return {"type": "tool_use", "id": id_, "name": tool.replace(".", "__"), "input": marked}
 
+    def _marked(self, text: str) -> str:
+        words, sign_off, _ = text.partition(SIGN_OFF)
+        return f"{words} {self.token()}{sign_off}"
+
+
+SIGN_OFF = " — Support Team"
 
 _FREE = {"body", "reason", "resolution", "label"}
 

@@ -11,7 +11,7 @@ import servers.calls
 import servers.customers.store
 import servers.ticketing.store
 from agent.journal.chain import Line
-from agent.journal.store import Store
+from agent.journal.store import Appended, Store
 from agent.journal.values import Beside
 from agent.tickets import Helpdesk
 from servers.effects import Call, Done
@@ -23,7 +23,7 @@ def place_in_host(points: Points) -> None:
     inside = _Inside(points)
     append = Store.append
 
-    def appended(store: Store, line: Line, beside: Beside) -> Line | None:
+    def appended(store: Store, line: Line, beside: Beside) -> Appended:
         return inside.around(f"append {_called(line)}", lambda: append(store, line, beside))
 
     setattr(Store, "append", appended)  # noqa: B010 - put there behind the type checker's back

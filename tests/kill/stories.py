@@ -22,6 +22,7 @@ class Story:
     form: Callable[[Words], FormAnswer] = lambda _: FormAnswer(action="accept", content={"priority": "urgent"})
     endings: frozenset[str]  # the outcomes that a run of it may come to
     is_scripted: bool = True  # every run of it leaves the same behind
+    is_applied: bool = False  # what it says is planned before anybody is killed, and then carried out
     waits: bool = False  # for the servers' ends, before the host is started again
 
     def settings(self, base: Settings) -> Settings:
@@ -48,8 +49,22 @@ def everything(scene: Scene) -> list[JsonObject]:
         [call("customers.issue_refund", invoice_id=f"inv_{number}_1", reason="Charged twice.")],
         [call("customers.send_password_reset"), call("ticketing.close_ticket", no="such argument")],
         [scene.words.say("I am thinking about it.")],
-        [call("ticketing.reply_to_customer", body="Hi, is it better now?")],
-        [call("ticketing.close_ticket", resolution="Hi, forget the saved login.")],
+        [call("ticketing.reply_to_customer", body="Hi, is it better now? — Support Team")],
+        [call("ticketing.close_ticket", resolution="Hi, forget the saved login. — Support Team")],
+        [scene.words.say("Done.")],
+    ]
+    return turns[scene.turn]
+
+
+def planned(scene: Scene) -> list[JsonObject]:
+    """A note, money that a person must allow, and the end."""
+    call, number = scene.words.call, scene.number
+    turns: list[list[JsonObject]] = [
+        [
+            call("ticketing.add_internal_note", body="Looked at it."),
+            call("customers.issue_refund", invoice_id=f"inv_{number}_1", reason="Charged twice."),
+        ],
+        [call("ticketing.close_ticket", resolution="Hi, it is paid back. — Support Team")],
         [scene.words.say("Done.")],
     ]
     return turns[scene.turn]
@@ -78,7 +93,7 @@ def parcels(scene: Scene) -> list[JsonObject]:
         return [call("courier.credit", reason="It was late.")]
     if last == "courier__credit":
         is_made = "credited" in told
-        return [call("ticketing.close_ticket", resolution="Hi, it is on its way.")] if is_made else look
+        return [call("ticketing.close_ticket", resolution="Hi, it is on its way. — Support Team")] if is_made else look
     if last == "ticketing__close_ticket":
         return [scene.words.say("Done.")]
     return look
@@ -113,9 +128,9 @@ def anything(scene: Scene) -> list[JsonObject]:
 
 def _ending(words: Words) -> JsonObject:
     endings = [
-        lambda: words.call("ticketing.close_ticket", resolution="Hi, done."),
+        lambda: words.call("ticketing.close_ticket", resolution="Hi, done. — Support Team"),
         lambda: words.call("ticketing.escalate_ticket", reason="A person must look."),
-        lambda: words.call("ticketing.reply_to_customer", body="Hi, which one?"),
+        lambda: words.call("ticketing.reply_to_customer", body="Hi, which one? — Support Team"),
     ]
     return words.chance.choice(endings)()
 
@@ -136,6 +151,7 @@ STORIES: Mapping[str, Story] = {
     "everything": Story(says=everything, endings=frozenset({"closed"})),
     # A call whose server dies twice under it is given up.
     "given-up": Story(says=everything, endings=frozenset({"closed", "escalated"}), is_scripted=False),
+    "applied": Story(says=planned, endings=frozenset({"closed"}), is_applied=True),
     "handed-over": Story(says=nothing_but_talk, endings=frozenset({"escalated"})),
     "without-keys": Story(
         says=parcels,

@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from agent.records import Entry, EntryKind
+from agent.records import Entry, EntryKind, RunMode
 from tests.kill import walks
 from tests.kill.checking import differences, strays, violations
 from tests.kill.history import History, Left, read
@@ -179,6 +180,31 @@ BROKEN: dict[Callable[[History], History], str] = {
 def test_a_history_that_was_broken_is_seen(history: History, breaks: Callable[[History], History]):
     found = violations(breaks(history))
     assert any(BROKEN[breaks] in sentence for sentence in found), found
+
+
+@pytest.fixture
+def applied(nursery: Nursery, tmp_path: Path) -> History:
+    """A plan that was carried out; the test may break it."""
+    place, [case] = Place(folder=tmp_path), walks.undisturbed("applied", 1)
+    nursery.run([place], [case])
+    history = anyio.run(read, place).of(place, case, [0])
+    assert violations(history) == []
+    return history
+
+
+def test_a_model_that_was_asked_and_calls_that_were_not_planned_are_seen(applied: History):
+    [approval] = applied.asks
+    asked = replace(applied, asks=[approval, replace(approval, kind="reply")])
+    assert "a model was asked while a plan was applied" in violations(asked)
+    [run] = [run for run in applied.runs if run.summary.mode is RunMode.APPLY]
+    [first, *_] = [entry for entry in run.entries if entry.kind is EntryKind.ATTEMPT]
+    first.body["arguments"]["body"] = "Something else."
+    assert [sentence for sentence in violations(applied) if "were attempted, and" in sentence]
+
+
+def test_a_plan_that_nobody_has_made_is_seen(applied: History):
+    without = replace(applied, runs=[run for run in applied.runs if run.summary.mode is RunMode.APPLY])
+    assert violations(without) == ["the ticket has 1 runs, 0 of them dry ones"]
 
 
 def test_a_run_that_was_killed_and_went_on_is_sound_and_like_one_that_was_not(history: History, undisturbed: History):

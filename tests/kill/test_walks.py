@@ -84,6 +84,18 @@ def test_a_run_that_is_handed_over_goes_on_wherever_its_host_is_killed(walk: Wal
     walk.strike("handed-over", walks.faults(passed, (BOTH, HOST), turn=KINDS.index(kind)))
 
 
+def test_a_plan_is_carried_out_exactly_once_wherever_the_host_is_killed(walk: Walk, kind: str):
+    passed = walks.boundaries(walk.learned("applied"))
+    assert len(passed) > 60
+    walk.strike("applied", walks.faults(passed, (HOST, BOTH), turn=KINDS.index(kind)))
+
+
+def test_a_plan_is_carried_out_exactly_once_wherever_a_server_is_killed(walk: Walk):
+    passed = [here for here in walks.boundaries(walk.learned("applied")) if here.process != HOST]
+    assert len(passed) > 10
+    walk.strike("applied", walks.faults(passed, (SERVER,)), longest=4)
+
+
 def test_what_a_server_without_keys_was_told_is_never_repeated_blindly(walk: Walk, kind: str):
     passed = [here for here in walks.boundaries(walk.learned("without-keys")) if walks.is_about_the_courier(here)]
     assert len(passed) > 30

@@ -17,8 +17,9 @@ import anyio
 from jsonschema import Draft202012Validator
 from sqlalchemy import create_engine
 
+from agent.records import RunMode
 from tests.fakes.runs import Watching, works_over
-from tests.kill.lives import Servers
+from tests.kill.lives import Servers, apply
 from tests.kill.people import Asks, Clerk, Improviser, Words
 from tests.kill.places import FIRST, Case, Place
 from tests.kill.points import Points
@@ -49,7 +50,12 @@ async def _work(servers: Servers, case: Case) -> None:
     model = Improviser(case.number, story.says, words, asks, points)
     opened = {name: servers.opened(name, points) for name in story.servers}
     async with works_over(story.settings(servers.place.settings()), Watching(), opened) as works:
-        await works.work(case.ticket_id, model=model, approver=clerk, operator=clerk)
+        people: dict[str, Any] = {"model": model, "approver": clerk, "operator": clerk}
+        if story.is_applied:
+            await works.work(case.ticket_id, model=model, mode=RunMode.DRY_RUN)
+            await apply(works, case, **people)
+        else:
+            await works.work(case.ticket_id, **people)
     servers.close()
     os.close(nowhere)
 

@@ -84,14 +84,14 @@ async def test_a_helpdesk_whose_annotations_lie_is_confined_by_configuration_alo
 
 
 async def test_every_channel_and_every_trick_is_tried(home: Path):
-    result = await attacked(home, Plan(seed=5, dry=0, live=600, per_turn=40), (0,), limits=RAISED)
+    result = await attacked(home, Plan(seed=5, dry=0, live=600, per_turn=40, rounds=8), (0,), limits=RAISED)
     channels, tricks = ({pair[place] for pair in result.counts} for place in (0, 1))
     assert channels >= CHANNELS
     assert tricks >= {*TRICKS, "combination", "other tool name", "repeat", "replay"}
 
 
 async def test_the_oracle_sees_what_a_model_does_that_nothing_confines(home: Path):
-    plan = Plan(seed=6, dry=0, live=250, share=1.0, per_turn=20)
+    plan = Plan(seed=6, dry=0, live=250, share=1.0, per_turn=20, rounds=6)
     result = await attacked(home, plan, (0, 1, 2), change=unconfined, limits=RAISED)
     found = "\n".join(result.escapes)
     for escape in (

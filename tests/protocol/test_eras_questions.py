@@ -30,7 +30,7 @@ async def test_a_call_that_no_one_answers_for_is_told_the_configured_roots(
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     notes = Notes()
-    with speaking(version, kind) as transport, anyio.fail_after(60):
+    with speaking(version, kind) as transport, anyio.fail_after(600):
         settings = with_roots(
             settings_for(home, {"era": transport}), tmp_path / "one", tmp_path / "missing", tmp_path / "two"
         )

@@ -16,7 +16,7 @@ from tests.adversary.helpdesk import Helpdesk, helpdesk
 from tests.adversary.hijacked import Clerk
 from tests.adversary.oracle import Evidence, Heard, Used, escapes
 from tests.fakes.fuzz import ANY_JSON, TEXT, budget
-from tests.fakes.runs import Replies
+from tests.fakes.runs import RESOLUTION, Replies
 
 MINE = "alice@example.com"
 IDS = st.sampled_from(
@@ -55,8 +55,8 @@ NAMES = st.sampled_from(
 )
 URIS = st.sampled_from(["ticket://43", "customer://bob%40example.com", "kb://link", "ticket://42%2F..%2F43"])
 PLAIN: dict[str, Any] = {
-    "body": "Hi.",
-    "resolution": "Hi.",
+    "body": RESOLUTION,
+    "resolution": RESOLUTION,
     "reason": "Because.",
     "query": "login",
     "about": "x",

@@ -10,8 +10,8 @@ import pytest
 from agent.errors import RunLost, RunNotFound, TicketNotWorkable, TicketTaken
 from agent.intake import Intake
 from agent.locks import Locks
-from agent.loop import Run
 from agent.records import OutcomeKind, RunMode
+from agent.run import Run
 from agent.settings import Settings
 from tests.fakes.helpdesk import ticket
 from tests.fakes.processes import AtWork, Halt, at_work, killed_at, process
@@ -247,7 +247,7 @@ async def test_who_has_taken_a_run_over_has_its_locks_too_when_the_other_lets_go
         await halt.reached.wait()
         assert second._held == {}
         await first.kill()
-        with anyio.fail_after(30):
+        with anyio.fail_after(600):
             while first.run_id not in second._held:  # noqa: ASYNC110 - nothing tells of it
                 await anyio.sleep(0.01)
         third = process(desk, 33)

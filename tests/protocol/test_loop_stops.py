@@ -42,7 +42,7 @@ async def run_of(desk: Bench, *replies: Reply) -> tuple[Worked, Replies]:
     ("call", "kind"),
     [
         ((CLOSE, {"resolution": RESOLUTION}), OutcomeKind.CLOSED),
-        ((REPLY, {"body": "Which browser?"}), OutcomeKind.PENDING),
+        ((REPLY, {"body": "Hi, which browser is it? — Support Team"}), OutcomeKind.PENDING),
         ((ESCALATE, {"reason": "A person must look."}), OutcomeKind.ESCALATED),
     ],
 )
@@ -156,7 +156,7 @@ async def test_pauses_are_counted_in_a_row(home: Path):
             *pauses,
             reply(use("a", body="x")),
             *pauses,
-            reply(use("b", CLOSE, resolution="Ok.")),
+            reply(use("b", CLOSE, resolution=RESOLUTION)),
             reply(text("Ok")),
         )
     assert worked.report.outcome.kind is OutcomeKind.CLOSED

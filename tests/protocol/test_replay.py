@@ -512,3 +512,14 @@ async def test_a_record_that_was_tampered_with_proves_nothing(home: Path):
 async def test_without_any_run_there_is_nothing_to_replay(home: Path):
     with pytest.raises(RunNotFound):
         await replay_run(Frame(), "last")
+
+
+async def test_a_run_whose_ticket_changed_under_it_replays(home: Path):
+    async with bench(home) as desk:
+
+        async def meanwhile() -> None:
+            desk.by_colleague()
+
+        noted = (NOTE, {"body": "Looked at it."})
+        worked = await desk.play(does(noted, gate=meanwhile), does(noted), closes(), says())
+        assert await is_same(desk, worked)

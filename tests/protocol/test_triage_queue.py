@@ -9,10 +9,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from agent.errors import InfrastructureError, ModelRejected, ModelUnavailable, ServerLost
-from agent.loop import Finished, Run
+from agent.errors import InfrastructureError, ModelRejected, ModelUnavailable, Paused, ServerLost
 from agent.protocols import Approver
 from agent.records import CallStatus, EntryKind, JsonObject, ModelRequest, OutcomeKind, Reply, RunMode, RunReport
+from agent.run import Finished, Run
 from agent.tickets import QueueItem
 from agent.triage import PREPARED_AHEAD, Triage, triage
 from tests.fakes.helpdesk import ticket
@@ -115,7 +115,7 @@ class Shift:
             await self.changed.wait()
 
     async def run(self) -> list[RunReport]:
-        with anyio.fail_after(60):
+        with anyio.fail_after(600):
             return await triage(await self._intake.assembly.session.helpdesk.queue(), self.state)
 
 
@@ -171,7 +171,7 @@ async def test_no_more_conversations_than_allowed_and_a_few_cases_read_ahead(hom
         shift = Shift(desk, Closing(meanwhile=doors.wait), concurrency=3)
         async with anyio.create_task_group() as working:
             working.start_soon(shift.run)
-            with anyio.fail_after(30):
+            with anyio.fail_after(600):
                 await shift.until(lambda: len(shift.inside) == 3)
                 await settle()
                 assert shift.inside == {"1", "2", "3"}
@@ -192,7 +192,7 @@ async def test_a_customer_has_one_run_at_a_time_however_the_address_is_written(h
         shift = Shift(desk, Closing(meanwhile=doors.wait), concurrency=4)
         async with anyio.create_task_group() as working:
             working.start_soon(shift.run)
-            with anyio.fail_after(30):
+            with anyio.fail_after(600):
                 await shift.until(lambda: len(shift.inside) == 2)
                 await settle()
                 assert shift.inside == {"1", "3"}
@@ -210,7 +210,7 @@ async def test_a_second_ticket_of_a_customer_holds_no_place_while_it_waits(home:
         shift = Shift(desk, Closing(meanwhile=doors.wait), concurrency=2)
         async with anyio.create_task_group() as working:
             working.start_soon(shift.run)
-            with anyio.fail_after(30):
+            with anyio.fail_after(600):
                 await shift.until(lambda: shift.inside == {"1", last})
                 for row in busy:
                     doors.of(row["id"]).set()
@@ -358,7 +358,7 @@ async def test_runs_that_are_under_way_when_the_queue_stops_are_finished(home: P
 
         async with anyio.create_task_group() as working:
             working.start_soon(work)
-            with anyio.fail_after(30):
+            with anyio.fail_after(600):
                 while shift.state.stopped is None:
                     await anyio.lowlevel.checkpoint()
                 doors.of("2").set()
@@ -368,6 +368,43 @@ async def test_runs_that_are_under_way_when_the_queue_stops_are_finished(home: P
 
 def lost(number: int) -> ServerLost:
     return ServerLost("customers", f"customers is gone ({number}).")
+
+
+async def test_a_pause_stops_the_queue_at_once_and_the_next_pass_goes_on_with_it(home: Path):
+    async with bench(home, rows=strangers(6)) as desk:
+        third, over = anyio.Event(), anyio.Event()
+
+        async def pause(ticket_id: str) -> None:
+            if ticket_id == "2":
+                await third.wait()
+                await desk.journal.pause(by="dana", reason="maintenance")
+                over.set()
+            if ticket_id == "3":
+                third.set()
+                await over.wait()
+
+        shift = Shift(desk, Closing(meanwhile=pause), concurrency=2)
+        reports = await shift.run()
+        paused = await desk.journal.paused()
+        assert paused is not None
+        assert [report.outcome.kind.value for report in reports] == ["closed", *["unresolved"] * 5]
+        reasons = {report.outcome.reason.removeprefix("not started: ") for report in reports[1:]}
+        assert reasons == {paused.sentence}
+        done = [desk.changes(str(number)) for number in range(1, 7)]
+        assert done == [["note_added", "closed"], ["note_added"], ["note_added"], [], [], []]
+        assert sorted(shift.started) == ["1", "2", "3"]
+        assert isinstance(shift.state.failure, Paused)
+
+        refused = Shift(desk, Closing())
+        assert not_started(await refused.run()) == ["2", "3", "4", "5", "6"]
+        assert isinstance(refused.state.failure, Paused)
+        assert refused.started == []
+
+        await desk.journal.unpause()
+        again = Shift(desk, Closing())
+        assert {report.outcome.kind for report in await again.run()} == {OutcomeKind.CLOSED}
+        assert again.started == ["2", "3", "4", "5", "6"]
+        assert [desk.changes(str(number)) for number in range(1, 7)] == [["note_added", "closed"]] * 6
 
 
 async def test_three_failures_in_a_row_stop_the_queue(home: Path):
@@ -389,7 +426,7 @@ async def test_a_ticket_that_was_closed_meanwhile_is_skipped_and_the_next_is_wor
         shift = Shift(desk, Closing())
         queue = await desk.session.helpdesk.queue()
         desk.closed_by_colleague("2")
-        with anyio.fail_after(30):
+        with anyio.fail_after(600):
             reports = await triage(queue, shift.state)
     assert [(report.ticket_id, report.outcome.kind.value) for report in reports] == [("1", "closed"), ("3", "closed")]
     assert shift.state.skipped == {"2": "Ticket 2 is closed: there is nothing to work."}

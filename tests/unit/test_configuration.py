@@ -549,10 +549,10 @@ def test_variables_are_expanded_in_roots_only(tmp_path: Path):
         ("[limits]\n# more\nturn = 3\n", ', line 3: [limits] has no key "turn"; did you mean "turns"?'),
         ("modle = 'x'\n", ', line 1: the file has no key "modle"; did you mean "model"?'),
         (
-            "[company]\n",
+            "[firm]\n",
             (
-                ', line 1: the file has no key "company"; it may have customers, limits, model, resources, roots, '
-                "servers, tickets, tools."
+                ', line 1: the file has no key "firm"; it may have company, customers, limits, model, resources, '
+                "roots, servers, tickets, tools."
             ),
         ),
         ("model = 5\n", ", line 1: model must be text."),

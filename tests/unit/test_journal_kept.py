@@ -99,7 +99,7 @@ BODIES: dict[EntryKind, tuple[JsonObject, JsonObject]] = {
     ),
     EntryKind.NUDGE: ({"text": WORDS}, {}),
     EntryKind.HANDOVER: ({"because": WORDS}, {}),
-    EntryKind.STOPPED: ({"reason": WORDS}, {}),
+    EntryKind.STOPPED: ({"reason": WORDS, "is_failure": True}, {"is_failure": True}),
     EntryKind.CANCEL: (
         {"by": "ann", "because": WORDS, "voided": ["run/2/a"], "uncertain": []},
         {"by": "ann", "voided": ["run/2/a"], "uncertain": []},

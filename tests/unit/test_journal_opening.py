@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from agent.errors import JournalError
 from agent.journal import Journal, open_journal, schema, upgrade_journal
 from agent.settings import Settings
-from tests.journals import KEY, OpenJournal, begun, change, finished, settings_of
+from tests.journals import KEY, OpenJournal, begun, change, finished, settings_of, url_of
 from tests.postgres import PASSWORD, USER, Postgres
 
 # ── a file ──
@@ -171,13 +171,15 @@ async def test_the_settings_key_wins_and_is_never_written(tmp_path: Path, open_o
 
 async def test_a_newer_journal_is_refused_and_left_alone(own_settings: Settings, open_one: OpenJournal):
     record = await finished(open_one(own_settings))
-    change(own_settings, "UPDATE journal SET version = 2")
-    assert "is newer than this program (schema 2 there, 1 here): use the support-agent version that wrote it" in (
+    change(own_settings, "UPDATE journal SET version = version + 1")
+    there, here = schema.VERSION + 1, schema.VERSION
+    versions = f"(schema {there} there, {here} here)"
+    assert f"is newer than this program {versions}: use the support-agent version that wrote it" in (
         refused(own_settings)
     )
     with pytest.raises(JournalError, match="is newer than this program"):
         upgrade_journal(own_settings)
-    change(own_settings, "UPDATE journal SET version = 1")
+    change(own_settings, "UPDATE journal SET version = version - 1")
     assert await open_one(own_settings).entries(record.run_id) == record.entries
 
 
@@ -188,23 +190,71 @@ async def test_an_older_journal_asks_for_the_upgrade_which_keeps_what_is_there(
     record = await finished(first)
     await first.aclose()
 
-    def fail(connection: Connection) -> None:
+    def colour(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE runs ADD COLUMN colour TEXT"))
+
+    def fail(connection: Connection) -> None:
+        colour(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(schema, "VERSION", 2)
+    known = schema.MIGRATIONS
+
+    before, after = schema.VERSION, schema.VERSION + 1
+    monkeypatch.setattr(schema, "VERSION", after)
+    assert f"is older than this program (schema {before} there, {after} here): run `support-agent db upgrade`." in (
+        refused(own_settings)
+    )
+    monkeypatch.setattr(schema, "MIGRATIONS", (*known, fail))
+    with pytest.raises(KeyboardInterrupt):
+        upgrade_journal(own_settings)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*known, colour))
+    done = [upgrade_journal(own_settings) for _ in range(2)]
+    assert [(upgraded.before, upgraded.after) for upgraded in done] == [(before, after), (after, after)]
+    assert change(own_settings, "SELECT run_id, colour FROM runs") == [(record.run_id, None)]
+
+
+async def test_a_journal_of_before_runs_could_be_paused_becomes_one_in_which_they_can(
+    own_settings: Settings, open_one: OpenJournal
+):
+    first = open_one(own_settings)
+    record = await finished(first)
+    await first.aclose()
+    as_new = columns(own_settings)
+    back_to_version_1(own_settings)
     assert "is older than this program (schema 1 there, 2 here): run `support-agent db upgrade`." in (
         refused(own_settings)
     )
-    monkeypatch.setattr(schema, "MIGRATIONS", (fail,))
-    with pytest.raises(KeyboardInterrupt):
-        upgrade_journal(own_settings)
-    monkeypatch.setattr(
-        schema, "MIGRATIONS", (lambda connection: connection.execute(text("ALTER TABLE runs ADD COLUMN colour TEXT")),)
-    )
-    done = [upgrade_journal(own_settings) for _ in range(2)]
-    assert [(upgraded.before, upgraded.after) for upgraded in done] == [(1, 2), (2, 2)]
-    assert change(own_settings, "SELECT run_id, colour FROM runs") == [(record.run_id, None)]
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: upgrade_journal(own_settings), range(3)))
+    assert {upgraded.after for upgraded in done} == {2}
+    assert 1 in {upgraded.before for upgraded in done}
+    assert columns(own_settings) == as_new
+    journal = open_one(own_settings)
+    assert await journal.entries(record.run_id) == record.entries
+    assert await journal.paused() is None
+    pause = await journal.pause(by="dana", reason="maintenance")
+    assert await journal.paused() == pause
+    ruling = await journal.reject(record.run_id, by="dana", because="too generous")
+    assert await journal.rulings() == {record.run_id: ruling}
+
+
+def columns(settings: Settings) -> dict[str, list[tuple[str, str, bool]]]:
+    """The columns of every table: name, type, and whether it may be empty."""
+    engine = create_engine(url_of(settings))
+    try:
+        found = inspect(engine)
+        return {
+            table: [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(table)]
+            for table in found.get_table_names()
+        }
+    finally:
+        engine.dispose()
+
+
+def back_to_version_1(settings: Settings) -> None:
+    """Make the journal what the program of before made."""
+    for statement in ("DROP TABLE switch", "DROP TABLE rulings", "UPDATE journal SET version = 1"):
+        change(settings, statement)
 
 
 # ── PostgreSQL ──
@@ -226,7 +276,7 @@ async def test_postgresql_gets_its_tables_from_the_upgrade_alone(empty: Settings
         return upgrade_journal(empty).after
 
     with ThreadPoolExecutor(3) as pool:
-        assert list(pool.map(upgraded, range(3))) == [1, 1, 1]
+        assert list(pool.map(upgraded, range(3))) == [schema.VERSION] * 3
     journal = open_one(empty)
     await finished(journal)
     assert PASSWORD not in journal.place

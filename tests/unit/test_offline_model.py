@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
+from agent.contract import breaches
 from agent.models.message_rules import violations
 from agent.models.offline import OfflineModel, default_rules
+from agent.models.offline.lookup import read_article
+from agent.models.offline.understanding import language_of
+from agent.models.offline.writing import writer_for
 from agent.records import JsonObject, ModelRequest
+from agent.sentences import sentences
+from agent.settings import Texts
 from servers import demo
 from servers.ticketing.knowledge import Knowledge
 from servers.ticketing.render import passages_markdown, summary_json, ticket_markdown
@@ -64,6 +70,9 @@ READS = {
     "ticketing__summarize_ticket",
 }
 
+HOUSE = Texts(starts_with="Hi,", ends_with="— Support Team", sentences=2, language=True)
+"""What the built-in prompt demands of every text to a customer."""
+
 DENIED = (True, "Denied: Money leaves only with a person's approval. It was not given: there is no terminal to ask on.")
 FAILED = (True, "The mail service does not answer. Nothing was sent.")
 UNKNOWN = (True, "Its fate is unknown: the server customers exited during the call. Look before you repeat.")
@@ -108,6 +117,7 @@ async def play(
     *,
     instead: Mapping[str, Any] | None = None,
     tools: Sequence[str] = tuple(TOOLS),
+    with_sources: bool = False,  # texts to customers are sent with the articles that they rest on
     messages: list[JsonObject] | None = None,
     most_turns: int = 12,
 ) -> Played:
@@ -117,7 +127,9 @@ async def play(
     others = {name: list(found) if isinstance(found, list) else [found] for name, found in (instead or {}).items()}
     model = OfflineModel()
     for _ in range(most_turns):
-        request = ModelRequest(system="…", messages=copy.deepcopy(played.messages), tools=definitions(tools))
+        request = ModelRequest(
+            system="…", messages=copy.deepcopy(played.messages), tools=definitions(tools, with_sources)
+        )
         assert violations(request) == []
         reply = await model.reply(request, lambda _: None)
         played.turns += 1
@@ -127,7 +139,7 @@ async def play(
             return played
         results: list[JsonObject] = []
         for call in reply.tool_calls:
-            check_arguments(call.name, call.arguments)
+            check_arguments(call.name, call.arguments, with_sources)
             waiting = others.get(call.name, [])
             is_error, text = waiting.pop(0) if waiting else (False, canned(call.name, call.arguments, row, knowledge))
             played.calls.append((call.name, call.arguments))
@@ -140,14 +152,18 @@ async def play(
     raise AssertionError(f"the run has not ended after {most_turns} turns: {played.names()}")
 
 
-def definitions(names: Sequence[str]) -> list[JsonObject]:
+def declared(name: str, with_sources: bool) -> dict[str, str]:
+    return TOOLS[name][0] | ({"sources": "array"} if with_sources and LETTERS[name] else {})
+
+
+def definitions(names: Sequence[str], with_sources: bool) -> list[JsonObject]:
     return [
         {
             "name": name,
             "description": name,
             "input_schema": {
                 "type": "object",
-                "properties": {key: {"type": kind} for key, kind in TOOLS[name][0].items()},
+                "properties": {key: {"type": kind} for key, kind in declared(name, with_sources).items()},
                 "required": TOOLS[name][1],
             },
         }
@@ -155,12 +171,12 @@ def definitions(names: Sequence[str]) -> list[JsonObject]:
     ]
 
 
-def check_arguments(name: str, arguments: JsonObject) -> None:
+def check_arguments(name: str, arguments: JsonObject, with_sources: bool) -> None:
     kinds = {"string": str, "integer": int, "number": (int, float), "array": list, "boolean": bool}
-    declared, required = TOOLS[name]
-    assert set(required) <= set(arguments) <= set(declared), (name, arguments)
+    known = declared(name, with_sources)
+    assert set(TOOLS[name][1]) <= set(arguments) <= set(known), (name, arguments)
     for key, value in arguments.items():
-        assert isinstance(value, kinds[declared[key]]), (name, key, value)
+        assert isinstance(value, kinds[known[key]]), (name, key, value)
 
 
 def canned(name: str, arguments: JsonObject, row: JsonObject, knowledge: Knowledge) -> str:
@@ -218,16 +234,6 @@ def a_ticket(subject: str, body: str, requester: str = "alice@example.com", **ch
     return {**TICKETS["42"], "id": "90", "subject": subject, "requester": requester, "messages": [message]} | changes
 
 
-def sentences_of(letter: str) -> list[str]:
-    assert letter.startswith("Hi,\n\n"), letter
-    assert letter.endswith("\n\n— Support Team"), letter
-    body = letter.removeprefix("Hi,").removesuffix("— Support Team").strip()
-    ends = [at for at, sign in enumerate(body) if sign in ".!?" and (body + " ")[at + 1].isspace()]
-    assert ends, letter
-    assert ends[-1] == len(body) - 1, letter
-    return [body[start:end] for start, end in zip([0, *(end + 1 for end in ends)], ends, strict=False)]
-
-
 @pytest.mark.parametrize("ticket", sorted(TICKETS))
 async def test_every_demo_ticket_is_ended_exactly_once(ticket: str, knowledge: Knowledge):
     played = await play(ticket, knowledge)
@@ -236,12 +242,71 @@ async def test_every_demo_ticket_is_ended_exactly_once(ticket: str, knowledge: K
     assert 2 <= played.turns <= 6
 
 
+def sentences_for_customers(language: str) -> list[str]:
+    """Every sentence that the rules hold for customers of this language."""
+    rules = default_rules()
+    texts, filled = rules.texts[language], {"ticket": "42", "choices": "inv_1 ($8.00), inv_2 ($9.50)", "item": "inv_1"}
+    own = [texts.duplicate, texts.unknown_sender, texts.which_one, texts.dismissed]
+    questions = [intent.needs.question[language] for intent in rules.intents if intent.needs]
+    reports = [intent.act.done[language] for intent in rules.intents if intent.act]
+    return [sentence.format(**filled) for sentence in [*own, *questions, *reports]]
+
+
+@pytest.mark.parametrize("tier", ["free", "pro", "enterprise", None])
+@pytest.mark.parametrize("language", sorted(default_rules().texts))
+def test_every_sentence_for_customers_makes_a_text_that_is_as_it_must_be(language: str, tier: str | None):
+    writer = writer_for(tier, language, default_rules())
+    assert writer is not None
+    said = sentences_for_customers(language)
+    assert len(said) >= 10
+    for sentence in said:
+        for is_trouble in (True, False):
+            letter = writer.write([sentence], is_trouble=is_trouble)
+            assert breaches(letter, HOUSE, language=language) == (), letter
+            assert len(sentences(letter)) == 2, letter  # with the sign-off: there is room for a quoted one
+
+
+@pytest.mark.parametrize("tier", ["free", "pro"])
+@pytest.mark.parametrize("slug", sorted(demo.articles()))
+def test_every_article_makes_an_answer_that_is_as_it_must_be(slug: str, tier: str):
+    article = read_article(f"kb://{slug}", demo.articles()[slug])
+    assert article is not None
+    language = language_of(article.text, default_rules())
+    writer = writer_for(tier, language, default_rules())
+    assert writer is not None
+    for is_trouble in (True, False):
+        assert breaches(writer.answer(article, is_trouble=is_trouble), HOUSE, language=language) == ()
+
+
+async def test_a_text_names_the_article_that_it_rests_on_where_it_is_asked_for(knowledge: Knowledge):
+    answered = (await play("42", knowledge, with_sources=True)).arguments(CLOSE)
+    assert answered["sources"] == ["kb://login-after-password-change"]
+    done_and_quoted = (await play("44", knowledge, with_sources=True)).arguments(CLOSE)
+    assert done_and_quoted["sources"] == ["kb://refund-policy"]
+
+
 @pytest.mark.parametrize("ticket", sorted(TICKETS))
-async def test_every_text_to_a_customer_has_the_form_that_is_asked_for(ticket: str, knowledge: Knowledge):
-    played = await play(ticket, knowledge)
-    letters = [text for name, arguments in played.calls for key, text in arguments.items() if key in LETTERS[name]]
-    for letter in letters:
-        assert 1 <= len(sentences_of(letter)) <= 2
+async def test_naming_articles_changes_nothing_else_and_only_those_that_were_read_are_named(
+    ticket: str, knowledge: Knowledge
+):
+    without, played = await play(ticket, knowledge), await play(ticket, knowledge, with_sources=True)
+    read = [arguments["uri"] for name, arguments in played.calls if name == "read_resource"]
+    named = [uri for _, arguments in played.calls for uri in arguments.get("sources", ())]
+    assert set(named) <= set(read)
+    bare = [(name, {key: at for key, at in arguments.items() if key != "sources"}) for name, arguments in played.calls]
+    assert bare == without.calls
+
+
+@pytest.mark.parametrize("ticket", ["51", "55", "59", "62"])
+async def test_a_text_that_rests_on_no_article_names_none(ticket: str, knowledge: Knowledge):
+    played = await play(ticket, knowledge, with_sources=True)
+    assert "sources" not in played.arguments(played.ended_by())
+
+
+@pytest.mark.parametrize("text", ["Спасибо, но это всё ещё не так", "権限不足 请协助", "لا يعمل"])
+async def test_what_is_in_another_script_is_not_answered_in_english(text: str, knowledge: Knowledge):
+    played = await play(a_ticket(text, text), knowledge)
+    assert played.ended_by() == ESCALATE
 
 
 @pytest.mark.parametrize("ticket", sorted(TICKETS))

@@ -35,7 +35,6 @@ from agent.render import (
     show_error,
     show_frame,
     show_notice,
-    show_plan,
     show_queue,
     show_report,
     show_server,
@@ -94,14 +93,13 @@ def test_a_report_shows_ticket_effects_outcome_and_what_it_took():
     assert "✓ closed It was closed. 3 turns · 4.2 s · 10 tokens in, 5 out · $0.0123" in text
 
 
-def test_a_plan_shows_every_argument_in_full_and_the_fields_that_would_change():
+def test_a_report_shows_every_argument_in_full_and_the_fields_that_changed():
     console = paper()
     body = "Hi,\n\n" + "word " * 100 + "\n— Support Team"
-    planned = effect("desk.close", CallStatus.PLANNED, "Own ticket.", resolution=body, version=3)
+    done = effect("desk.close", CallStatus.DONE, "Own ticket.", resolution=body, version=3)
     changes = {"desk.close": {"ticket.status": "closed", "ticket.note": "$resolution", "ticket.group": "$absent"}}
-    show_plan(console, report(planned, mode=RunMode.DRY_RUN), changes=changes)
+    show_report(console, report(done), changes=changes)
     text = squeezed(console)
-    assert "1 call would be made; nothing was written" in text
     assert text.count("word") >= 100
     assert "version 3" in text
     assert "ticket.status → closed" in text
@@ -109,13 +107,11 @@ def test_a_plan_shows_every_argument_in_full_and_the_fields_that_would_change():
     assert "ticket.group" not in text
 
 
-def test_a_plan_tells_denied_calls_from_planned_ones_and_says_why():
+def test_the_report_of_a_dry_run_says_what_was_planned_and_what_was_denied():
     console = paper()
     denied = effect("crm.erase", CallStatus.DENIED, "Nothing is deleted.")
-    show_plan(console, report(denied, mode=RunMode.DRY_RUN))
-    text = squeezed(console)
-    assert "nothing would be written" in text
-    assert "crm.erase denied Nothing is deleted." in text
+    show_report(console, report(effect("desk.close", CallStatus.PLANNED), denied, mode=RunMode.DRY_RUN))
+    assert "Planned 1 desk.close planned 2 crm.erase denied Nothing is deleted." in squeezed(console)
 
 
 def rows(count: int = 2) -> list[QueueRow]:
@@ -377,7 +373,8 @@ def test_every_sheet_can_be_printed_in_ascii():
     raw = io.BytesIO()
     console = open_console(io.TextIOWrapper(raw, encoding="ascii"))
     show_report(console, report(effect("ü.ö", CallStatus.PLANNED, "—", ä="…\n→"), model="offline"), subject="✓")
-    show_plan(console, report(effect("ü.ö", CallStatus.PLANNED), mode=RunMode.DRY_RUN), changes={"ü.ö": {"ß": "→"}})
+    changes = {"ü.ö": {"ß": "→"}}
+    show_report(console, report(effect("ü.ö", CallStatus.PLANNED), mode=RunMode.DRY_RUN), changes=changes)
     show_queue(console, rows(), duration_s=1)
     show_tickets(console, [TicketLine(id="ü", subject="パス")], now=_NOW)
     show_ticket(console, {"ü": None, "é": [{"x": "→\n…"}]}, ticket_id="ü")

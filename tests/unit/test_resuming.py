@@ -6,7 +6,7 @@ import pytest
 
 from agent.commands.resuming import model_to_resume
 from agent.errors import ConfigurationError, UsageError
-from agent.models import DEFAULT_CLAUDE, OFFLINE
+from agent.models import DEFAULT_CLAUDE, NOBODY, OFFLINE
 from tests.journals import settings_of
 
 
@@ -38,3 +38,8 @@ def test_of_several_models_none_is_chosen(tmp_path: Path):
 
 def test_where_nothing_is_unfinished_no_key_is_asked_for(tmp_path: Path):
     assert model_to_resume(settings_of(tmp_path), set()) == OFFLINE
+
+
+def test_runs_that_apply_plans_go_on_with_the_model_of_the_others(tmp_path: Path):
+    assert model_to_resume(settings_of(tmp_path), {NOBODY, "claude-opus-5"}) == "claude-opus-5"
+    assert model_to_resume(settings_of(tmp_path), {NOBODY}) == NOBODY

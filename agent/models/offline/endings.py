@@ -1,6 +1,6 @@
 """The three ends of a ticket, and what follows when one of them is not reached."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from agent.models.offline.conversation import Result, Status
 from agent.models.offline.desk import Answers, Call, Step
@@ -11,9 +11,9 @@ LONGEST_QUOTE = 300
 """Characters of a tool's refusal that a hand-over repeats."""
 
 
-def close(job: Job, resolution: str, *before: Call) -> Work:
-    """Close the ticket with this letter; hand it over when that is refused."""
-    call = job.desk.call("close", resolution=resolution)
+def close(job: Job, resolution: str, *before: Call, sources: Sequence[str] = ()) -> Work:
+    """Close the ticket with this letter, which rests on these articles; hand it over when that is refused."""
+    call = job.desk.call("close", resolution=resolution, sources=list(sources) or None)
     if call is None:
         return f"No tool here closes a ticket. I would have closed it with:\n\n{resolution}"
     answers = yield Step("That settles it, so I close the ticket.", (*before, call))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, cast
 
 from agent.models.offline.conversation import Ticket
 from agent.models.offline.rules import Choice, Currency, finds
+from agent.sentences import sentences
 
 Item: TypeAlias = Mapping[str, Any]
 
@@ -47,7 +48,8 @@ def read_article(uri: str, text: str) -> Article | None:
     body = "\n".join(lines[start + 1 :])
     tags = re.search(r"^Tags:.*$", body, re.MULTILINE)
     paragraphs = re.split(r"\n\s*\n", body.replace(tags[0], "") if tags else body)
-    lead = next((" ".join(found.split()) for found in paragraphs if re.match(r"\s*[^\W_]|\s*[“„\"'«]", found)), None)
+    told = (found for found in paragraphs if re.match(r"\s*[^\W_]|\s*[“„\"'«]", found) and sentences(found))
+    lead = next((" ".join(found.split()) for found in told), None)
     if lead is None:
         return None
     title = lines[start].removeprefix("# ").strip()

@@ -61,13 +61,6 @@ class Results(_Frozen):
     unknown: Pattern
 
 
-class Language(_Frozen):
-    """`[languages.xx]`: what gives a language away."""
-
-    words: tuple[str, ...] = ()
-    script: Pattern | None = None  # characters that only this language is written with
-
-
 class Sentiment(_Frozen):
     """`[sentiment]`: markers of how somebody feels; two of `angry` make an angry text."""
 
@@ -176,7 +169,7 @@ class Tone(_Frozen):
 
 
 class Texts(_Frozen):
-    """`[texts.xx]`: a language that the model can write, and its sentences."""
+    """`[texts.xx]`: a language that the model can write, and its sentences; the first one where none is recognized."""
 
     duplicate: str
     unknown_sender: str
@@ -224,7 +217,6 @@ class Rules(_Frozen):
     sentiment: Sentiment
     reasons: Reasons
     money: Mapping[str, Currency] = {}
-    languages: Mapping[str, Language]
     texts: Mapping[str, Texts]
     choices: Mapping[str, Choice] = {}
     intents: tuple[Intent, ...]

@@ -4,13 +4,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agent import language
 from agent.models.offline.conversation import Ticket
-from agent.models.offline.rules import Intent, Language, Retrieval, Rules, Sentiment, finds
+from agent.models.offline.rules import Intent, Retrieval, Rules, Sentiment, finds
 
 _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _STEM = 5
 """Letters by which two forms of a word are taken for the same word."""
+
+UNDETERMINED = "und"
+"""BCP 47's tag of a language that nobody has determined."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,10 +34,8 @@ def understand(ticket: Ticket, rules: Rules) -> Understanding:
 
 
 def language_of(text: str, rules: Rules) -> str:
-    """Return the language whose markers occur most; the first one of the rules when none does."""
-    words = {word.lower() for word in _WORD.findall(text)}
-    scores = {name: _score(text, words, language) for name, language in rules.languages.items()}
-    return max(scores, key=lambda name: scores[name])
+    """Return the language of a text, or the likeliest of those that can be written here; `und` for none of them."""
+    return language.language_of(text) or language.likeliest(text, tuple(rules.texts)) or UNDETERMINED
 
 
 def sentiment_of(text: str, sentiment: Sentiment) -> str:
@@ -81,12 +83,6 @@ def _names_another(ticket: Ticket, own_domains: Iterable[str]) -> bool:
     own = {f"@{domain}" for domain in own_domains}
     addresses = {address.lower() for address in _ADDRESS.findall(ticket.said)} - {ticket.requester}
     return any(not any(address.endswith(domain) for domain in own) for address in addresses)
-
-
-def _score(text: str, words: set[str], language: Language) -> int:
-    # One character of a script outweighs any number of words: product names are Latin everywhere.
-    in_script = 1000 if language.script and re.search(language.script, text) else 0
-    return in_script + len(words & set(language.words))
 
 
 def _count(patterns: Iterable[str], text: str) -> int:

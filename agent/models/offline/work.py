@@ -14,7 +14,8 @@ from agent.models.offline.job import Job, Work
 from agent.models.offline.lookup import Article, Chosen, Item, choose, has_values, items, label
 from agent.models.offline.retrieval import best_article, search_query
 from agent.models.offline.rules import Act, Choice, Texts, finds
-from agent.models.offline.writing import Writer, split_sentences
+from agent.models.offline.writing import Writer, quoted_sentence
+from agent.sentences import sentences
 
 
 def whole_run(job: Job) -> Generator[Step, Answers, None]:
@@ -99,12 +100,12 @@ def _answer(job: Job, writer: Writer, article: Article | None) -> Work:
     """Close with what the article says, unless there is none or the customer has been told so before."""
     if article is None:
         return (yield from escalate(job, job.rules.reasons.no_answer, *job.classification()))
-    first = split_sentences(article.lead)[0]
+    first = sentences(article.lead)[0]
     if first in " ".join(job.ticket.everything.split()):
         because = job.rules.reasons.same_answer.format(article=article.uri)
         return (yield from escalate(job, because, *job.classification(article)))
     letter = writer.answer(article, is_trouble=job.is_trouble)
-    return (yield from close(job, letter, *job.classification(article), *job.note(article)))
+    return (yield from close(job, letter, *job.classification(article), *job.note(article), sources=[article.uri]))
 
 
 def _act(job: Job, writer: Writer, act: Act, article: Article | None, found: Answers) -> Work:
@@ -133,8 +134,10 @@ def _act(job: Job, writer: Writer, act: Act, article: Article | None, found: Ans
     if not is_done:
         return (yield from escalate(job, refused(job, result)))
     done = act.done[job.seen.language].format(item=label(item, choice, job.rules.money) if choice else "")
-    letter = writer.report(done, article, act.quote.get(job.seen.language), is_trouble=job.is_trouble)
-    return (yield from close(job, letter, *job.note(article)))
+    quoted = quoted_sentence(article, act.quote.get(job.seen.language))
+    letter = writer.report(done, quoted, is_trouble=job.is_trouble)
+    sources = [article.uri] if article and quoted else []
+    return (yield from close(job, letter, *job.note(article), sources=sources))
 
 
 def _otherwise(job: Job, writer: Writer, act: Act, article: Article | None, because: str) -> Work:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 from agent.models.offline.lookup import Article
 from agent.models.offline.rules import Letter, Rules, Tone, finds
-
-_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][”“»\"')]))\s+(?![a-zß-ÿ])")
-"""A full stop before a small letter belongs to an abbreviation."""
+from agent.sentences import sentences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,20 +18,18 @@ class Writer:
 
     def answer(self, article: Article, *, is_trouble: bool) -> str:
         """Return the article's first paragraph as a letter."""
-        sentences = split_sentences(article.lead)[: self.letter.sentences]
+        *others, last = sentences(article.lead)[: self.letter.sentences]
         pointer = self.tone.pointer.format(title=article.title)
-        return self.write([*sentences[:-1], _before_stop(sentences[-1], pointer)], is_trouble=is_trouble)
+        return self.write([*others, _before_stop(last, pointer)], is_trouble=is_trouble)
 
-    def report(self, done: str, article: Article | None, quote: str | None, *, is_trouble: bool) -> str:
-        """Return what was done as a letter, followed by the article's first sentence that matches `quote`."""
-        sentences = split_sentences(plain(article.text)) if article and quote else []
-        quoted = next((sentence for sentence in sentences if quote and finds(quote, sentence)), None)
+    def report(self, done: str, quoted: str | None, *, is_trouble: bool) -> str:
+        """Return what was done as a letter, followed by a sentence of the article."""
         return self.write([done, *([quoted] if quoted else [])], is_trouble=is_trouble)
 
-    def write(self, sentences: Sequence[str], *, is_trouble: bool = False) -> str:
+    def write(self, said: Sequence[str], *, is_trouble: bool = False) -> str:
         """Return a letter of these sentences; the tier's opening becomes a part of the first."""
         opening = self.tone.trouble if is_trouble else self.tone.question
-        body = " ".join(sentences)
+        body = " ".join(said)
         body = opening + body if opening else body[:1].upper() + body[1:]
         return f"{self.letter.greeting}\n\n{body}\n\n{self.letter.sign_off}"
 
@@ -46,9 +42,11 @@ def writer_for(tier: str | None, language: str, rules: Rules) -> Writer | None:
     return Writer(letter=rules.letter, tone=texts.tones.get(tier or "", Tone()))
 
 
-def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a paragraph."""
-    return [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
+def quoted_sentence(article: Article | None, pattern: str | None) -> str | None:
+    """Return an article's first sentence that matches a pattern; None without either, or without such a sentence."""
+    if article is None or pattern is None:
+        return None
+    return next((sentence for sentence in sentences(plain(article.text)) if finds(pattern, sentence)), None)
 
 
 def plain(markdown: str) -> str:
