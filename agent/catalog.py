@@ -121,6 +121,12 @@ class ReadableTemplate:
         # No encoding makes a dot segment a name: whoever resolves the URI removes it.
         return None if variables is None or {".", ".."} & set(variables.values()) else variables
 
+    def beginning(self, text: str) -> str | None:
+        """Return the URI of this template that a text begins with, as it is asked for; None if it begins with none."""
+        match = self._pattern.match(text)
+        variables = match and self.variables(match[0])
+        return None if variables is None else self.expand(variables)
+
     def admits(self, variables: Mapping[str, str], case: Case) -> bool:
         """Whether a URI with these variables is this case's to read, or anyone's."""
         bind = self.settings.bind

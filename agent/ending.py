@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.documents import fill
 from agent.handover import draft_note, handover_summary
+from agent.outgoing import WITHHELD
 from agent.records import CallStatus, EntryKind, Outcome, OutcomeKind, ToolCall, ToolResult
 from agent.run import GaveUp, Run
 from agent.settings import ToolReference
@@ -32,7 +33,9 @@ async def hand_over(run: Run, gave_up: GaveUp) -> Outcome:
         if outcome.kind is not OutcomeKind.PENDING:
             return Outcome(kind=outcome.kind, reason=f"{outcome.reason} But {because}.")
     summary = handover_summary(because, run.ledger.effects, run.messages)
-    result = await _call_by_host(run, run.settings.tickets.handoff, {"summary": run.outgoing.egress.withheld(summary)})
+    result = await _call_by_host(
+        run, run.settings.tickets.handoff, {"summary": run.outgoing.egress.withheld(summary) or WITHHELD}
+    )
     if result is None:
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason=f"No hand-off is configured, and {because}.")
     outcome = await outcome_of(run)
@@ -54,7 +57,9 @@ async def draft(run: Run, end: Outcome | GaveUp) -> Outcome:
     note = draft_note(
         because, run.ledger.effects, run.messages, sends=lambda tool: _sends(run, tool), read=sorted(run.outgoing.read)
     )
-    result = await _call_by_host(run, run.settings.tickets.draft, {"draft": run.outgoing.egress.withheld(note)})
+    result = await _call_by_host(
+        run, run.settings.tickets.draft, {"draft": run.outgoing.egress.withheld(note) or WITHHELD}
+    )
     if result is None:
         return Outcome(kind=OutcomeKind.UNRESOLVED, reason="No draft is configured: [tickets] has no `draft`.")
     if result.status is not CallStatus.DONE:

@@ -142,10 +142,11 @@ class Gate:
             )
             if judged.decision.verdict is Verdict.DENY:
                 return await self._deny(admitted, judged)
-            if self.mode.is_planning and not tool.is_read and not (is_by_host and self.mode is RunMode.DRAFT):
+            if self._is_planned(is_by_host=is_by_host) and not tool.is_read:
                 return await self._plan(admitted, judged)
             if await self._attempt(admitted, judged):
-                return await self._call(admitted, is_again=False)
+                is_told = not is_by_host and self.mode is not RunMode.APPLY
+                return await self._call(admitted, is_again=False, is_told=is_told)
         text = "Other runs are paying at this moment, so nobody can say what is left of the day's budget. Try again."
         return await self._answer(call, tool.qualified, CallStatus.FAILED, text, tool=tool)
 
@@ -158,7 +159,7 @@ class Gate:
         for _ in range(_MOST_QUESTIONS):
             if judged.decision.verdict is not Verdict.ASK:
                 return judged
-            if self.mode.is_planning:
+            if self._is_planned(is_by_host=is_by_host):
                 return judged.denied("A dry run asks nobody.") if tool.is_read else judged
             approval = self._given(call, judged) or await self._ask(call, tool, judged)
             if not approval.is_granted:
@@ -168,6 +169,10 @@ class Gate:
         if judged.decision.verdict is Verdict.ASK:
             return judged.denied("What it would do was different each time that it was asked about.")
         return judged
+
+    def _is_planned(self, *, is_by_host: bool) -> bool:
+        """Whether a write is recorded instead of made: all of a run that plans, but the note with its draft."""
+        return self.mode.is_planning and not (is_by_host and self.mode is RunMode.DRAFT)
 
     async def _again(self, call: ToolCall, tool: OfferedTool) -> ToolResult:
         """Make a call once more whose result was never recorded: as it was made, under the same key."""
@@ -191,7 +196,7 @@ class Gate:
             told = await self.calls.reread(admitted.call.id)
         else:
             told = ToolResult.saying(CallStatus.FAILED, f"Not sent: {sentences} {_MEND}")
-        if "leaves" in kinds:
+        if "leaves" in kinds or self.outgoing.is_leak(admitted.tool, admitted.arguments):
             admitted = replace(admitted, arguments=withheld(admitted.arguments, kept=admitted.tool.settings.bind))
         return await self._finish(admitted, told, reasons=admitted.reasons)
 
@@ -259,7 +264,8 @@ class Gate:
         self.ledger.pay(call.id, tool.effect, judged.facts)
         return True
 
-    async def _call(self, admitted: _Admitted, *, is_again: bool) -> ToolResult:
+    async def _call(self, admitted: _Admitted, *, is_again: bool, is_told: bool = True) -> ToolResult:
+        """Make the call; `is_told`: a model hears that it was not made, and can make it again."""
         tool, call = admitted.tool, admitted.call
         if not tool.is_read:
             self.ledger.in_flight[call.id] = tool.qualified
@@ -268,7 +274,8 @@ class Gate:
             result = await self.calls.call(call.id, tool, admitted.arguments, key=admitted.key, is_again=is_again)
         except ServerLost as gone:
             self.ledger.in_flight.pop(call.id, None)
-            if not is_again:  # else it may have been made before: it stays open until its server is back
+            # Else it may have been made before, or nobody would make it later: it stays open until its server is back.
+            if not is_again and (is_told or not tool.is_repeatable):
                 await self._finish(admitted, ToolResult.saying(CallStatus.FAILED, f"Not made: {gone}"))
             raise
         if result.status in {CallStatus.DONE, CallStatus.FAILED} and admitted.note:
@@ -302,6 +309,8 @@ class Gate:
         effect: JsonObject | None = None
         if tool is not None:
             arguments: JsonObject = call.arguments if isinstance(call.arguments, dict) else {}  # pyright: ignore[reportUnnecessaryIsInstance]  # a model's word
+            if self.outgoing.is_leak(tool, arguments):
+                arguments = withheld(arguments, kept=())
             effect = self._noted(tool, arguments, result, (text,), None)
         await self._record_result(call, name, result, effect, 0.0)
         return result

@@ -45,7 +45,7 @@ def draft_note(
     """
     planned = [effect for effect in effects if effect.status is CallStatus.PLANNED]
     texts = [
-        f"Proposed text ({effect.qualified}):\n\n{_quoted(str(effect.arguments[name])[:_LONGEST_TEXT])}"
+        f"Proposed text ({effect.qualified}):\n\n{_quoted(_cut(str(effect.arguments[name])))}"
         for effect in planned
         for name in sends(effect.qualified)
         if name in effect.arguments
@@ -60,6 +60,14 @@ def draft_note(
         refused=_list([f"{_line(effect)} ({_why(effect)})" for effect in refused]),
         sources=_list([f"- {uri}" for uri in read]),
         last_words=_last_words(messages),
+    )
+
+
+def _cut(text: str) -> str:
+    return (
+        text
+        if len(text) <= _LONGEST_TEXT
+        else f"{text[:_LONGEST_TEXT]}\n[… {len(text) - _LONGEST_TEXT} characters more]"
     )
 
 

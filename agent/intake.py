@@ -215,6 +215,8 @@ class Intake:
         run_id = run.recorder.run_id
         self.active[run_id] = run
         try:
+            # It may have been claimed long ago: what was under way then must not be done again during a pause.
+            await self.journal.check_going()
             async with watched(run, self.assembly.session.host), self._relieving(run):
                 finished = await work(run)
         except SupportAgentError:

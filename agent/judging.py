@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.binding import bind
+from agent.binding import UnusableArguments, bind
 from agent.budgets import Used, over_budget
 from agent.calling import Calls, Circumstances
 from agent.catalog import READ_RESOURCE, OfferedTool, ReadableTemplate
@@ -102,7 +102,13 @@ class Judge:
         """
         if not is_by_host and (reason := self.repeats.refusal(call)):
             return await self._repeated(call, tool, reason)
-        weighed = await self.weigh(call, tool, is_by_host=is_by_host)
+        known = self.ledger.versions.get("ticket")
+        try:
+            weighed = await self.weigh(call, tool, is_by_host=is_by_host)
+        except UnusableArguments:
+            # No decision will say what was seen: live, the run must not know more than when it goes on.
+            self.ledger.versions["ticket"] = known
+            raise
         request = weighed.request
         is_approved = approved is not None and digest(request.arguments) == approved
         decision = self.policies.decide(request, is_approved=is_approved)
@@ -126,6 +132,8 @@ class Judge:
             ticket_version = await self.calls.ticket_version(call.id)
             self.ledger.rebase(ticket_version)
         written = self.outgoing.parted(tool, call.arguments)
+        if untold := self.outgoing.fact_objections(tool, written.arguments):
+            raise UnusableArguments(f"Not sent: {' '.join(reason.because for reason in untold)}")
         facts = await self.calls.facts(call.id, tool, written.arguments, lambda path: self._value(path, {}))
         bound = bind(
             tool, written.arguments, lambda path: self._value(path, facts), most_chars=self.limits.argument_chars

@@ -52,11 +52,19 @@ async def work(run: Run) -> Finished:
             raise  # it has not begun, and there is nothing to go on with
         # A run may have ended its ticket before the failure: only the ticket system knows.
         with suppress(ServerError):
-            if (run.plan is None or run.plan.is_through(run.results)) and (reached := await outcome_of(run)):
+            if _is_done(run) and (reached := await outcome_of(run)):
                 return Finished(report=run.report(await _recorded(run, reached)))
         is_failure = not isinstance(failure, Paused)
         await run.recorder.append(EntryKind.STOPPED, {"reason": str(failure), "is_failure": is_failure})
         return Finished(report=run.report(Outcome(kind=OutcomeKind.UNRESOLVED, reason=str(failure))), failure=failure)
+
+
+def _is_done(run: Run) -> bool:
+    """Whether a ticket that is at its end needs nothing more of this run."""
+    if run.plan is not None:
+        # People who are to be told what was not made have not been told yet.
+        return run.gave_up is None and run.plan.is_through(run.results)
+    return run.mode is not RunMode.DRAFT  # what it proposes is on the ticket only at its end
 
 
 async def resolve(run: Run) -> Outcome:
@@ -209,7 +217,7 @@ async def _make_calls(run: Run, reply: Reply) -> Outcome | GaveUp | None:
     if run.ledger.turns in run.ledger.objected["ticket"] and (
         taken := await taken_by_others(run, "while this run worked it")
     ):
-        return taken
+        return await outcome_of(run) or taken  # it may be this run's own, of a call whose answer was lost
     if because := run.ledger.sent_back_too_often:
         return GaveUp(because=because)
     if paid := run.ledger.unknown_payment:

@@ -5,6 +5,8 @@ were read in this run.
 """
 
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,10 +14,11 @@ from urllib.parse import quote
 
 from agent.catalog import READ_RESOURCE, SOURCES, Catalog, OfferedTool, ReadableTemplate
 from agent.contract import breaches
-from agent.egress import Egress, secrets_in
+from agent.egress import Egress, Violation, addresses_in, secrets_in
 from agent.language import language_of
 from agent.records import Case, Effect, JsonObject, Reason, ToolResult
 from agent.settings import Settings
+from agent.unseen import without_unseen
 
 WITHHELD = "[withheld]"
 """What stands in place of a text that was not to leave, wherever the call is told of."""
@@ -47,6 +50,8 @@ class Outgoing:
     egress: Egress
     language: str | None  # of what the requester has written, where it is plain
     read: set[str] = field(default_factory=set[str])  # articles, by URI
+    told: dict[str, str] = field(default_factory=lambda: defaultdict(str))
+    """What strange servers have told of others, by server."""
 
     @classmethod
     def of(cls, case: Case, catalog: Catalog, settings: Settings, *, system: str) -> "Outgoing":
@@ -88,7 +93,7 @@ class Outgoing:
     def objections(self, tool: OfferedTool, arguments: JsonObject, written: Written) -> tuple[Reason, ...]:
         """Return why a call may not leave as it is; `arguments` are those of the model's that would, in their types."""
         if tool.is_read:
-            return () if self._is_at_home(tool.server) else tuple(self._leaks(_texts(arguments)))
+            return () if self._is_at_home(tool.server) else tuple(self._leaks(tool.server, _texts(arguments)))
         links = self._links(written.sources)
         texts = {name: arguments[name] for name in tool.settings.sends if isinstance(arguments.get(name), str)}
         sent = {name: _without(text, links) for name, text in texts.items()}
@@ -100,13 +105,27 @@ class Outgoing:
             found += breaches(text, self.settings.tickets.texts, language=self.language)
         return tuple(dict.fromkeys(found))
 
+    def is_leak(self, tool: OfferedTool, arguments: JsonObject) -> bool:
+        """Whether a call that is not made for another reason holds what may not leave either."""
+        bound = tool.settings.bind
+        try:
+            return any(self._foreign(tool, {name: value for name, value in arguments.items() if name not in bound}))
+        except RecursionError:
+            return True  # nobody can say
+
+    def fact_objections(self, tool: OfferedTool, arguments: Any) -> tuple[Reason, ...]:
+        """Return why the facts of a call may not be read: the servers that have them are told its arguments."""
+        servers = {fact.tool.partition(".")[0] for fact in tool.settings.facts.values()}
+        strange = sorted(server for server in servers if not self._is_at_home(server))
+        return tuple(reason for server in strange for reason in self._leaks(server, _texts(arguments)))
+
     def uri_objections(self, template: ReadableTemplate, uri: str) -> tuple[Reason, ...]:
         """Return why this resource may not be asked for: a URI tells its server something too."""
-        return () if self._is_at_home(template.server) else tuple(self._leaks([uri]))
+        return () if self._is_at_home(template.server) else tuple(self._leaks(template.server, [uri]))
 
     def withheld_from(self, server: str, reply: JsonObject) -> str | None:
         """Return why a server may not be given this reply of the model; None where it may."""
-        found = () if self._is_at_home(server) else self._leaks(_texts(reply))
+        found = () if self._is_at_home(server) else self._leaks(server, _texts(reply))
         return " ".join(reason.because for reason in found) or None
 
     def linked(self, tool: OfferedTool, arguments: JsonObject, sources: Sequence[str]) -> JsonObject:
@@ -121,11 +140,13 @@ class Outgoing:
     def heard(self, name: str, arguments: Any, result: ToolResult) -> None:
         """Take what a call has brought: articles that were read, and whose the ids in it are."""
         if result.is_error:
+            if result.versions:  # the text of a ticket that has moved
+                self.egress.seen(result.text)
             return
         if name == READ_RESOURCE:
             self._fetched(arguments, result.text)
         elif (tool := self.catalog.qualified(name)) is not None:
-            self._looked_up(tool, result.text)
+            self._looked_up(tool, arguments, result.text)
 
     def _fetched(self, arguments: Any, text: str) -> None:
         uri: Any = cast("JsonObject", arguments).get("uri") if isinstance(arguments, dict) else None
@@ -138,15 +159,17 @@ class Outgoing:
         else:
             self._take(template.server, text, template.settings.bind.values())
 
-    def _looked_up(self, tool: OfferedTool, text: str) -> None:
-        if tool.settings.public:
-            self.read |= set(self._articles(text))
-        else:
+    def _looked_up(self, tool: OfferedTool, arguments: Any, text: str) -> None:
+        if not tool.settings.public:
             self._take(tool.server, text, tool.settings.bind.values())
+        # A search that finds nothing may repeat what it was asked for: that is no article.
+        elif not any(True for asked in _texts(arguments) for _ in self._articles(asked)):
+            self.read |= set(self._articles(text))
 
     def _take(self, server: str, text: str, bound: Iterable[str]) -> None:
         if not _REQUESTER & set(bound):
             self.egress.seen(text)  # a ticket holds what colleagues have written into it
+            self.told[server] += text.casefold() if not self._is_at_home(server) else ""
         elif server == self.settings.tickets.server:
             self.egress.said(text)  # other tickets of the requester
         else:
@@ -158,30 +181,45 @@ class Outgoing:
 
     def _foreign(self, tool: OfferedTool, arguments: JsonObject) -> Iterator[Reason]:
         # Only the requester can say what an account's address is to be; whoever judges such a call sees it.
-        wanted = self.case.ticket.said.casefold() if tool.effect is Effect.ACCOUNT else ""
-        for violation in (violation for text in _texts(arguments) for violation in self.egress.violations(text)):
-            if violation.rule != "leaves.address" or violation.found.casefold() not in wanted:
+        wanted = addresses_in(self.case.ticket.said) if tool.effect is Effect.ACCOUNT else frozenset[str]()
+        for violation in self._violations(tool.server, _texts(arguments)):
+            if violation.rule != "leaves.address" or violation.found.lower() not in wanted:
                 yield Reason(rule=violation.rule, because=violation.because)
 
-    def _leaks(self, texts: Iterable[str]) -> list[Reason]:
-        found = [violation for text in texts for violation in self.egress.violations(text)]
-        return [Reason(rule=violation.rule, because=violation.because) for violation in found]
+    def _leaks(self, server: str, texts: Iterable[str]) -> list[Reason]:
+        return [Reason(rule=found.rule, because=found.because) for found in self._violations(server, texts)]
+
+    def _violations(self, server: str, texts: Iterable[str]) -> Iterator[Violation]:
+        for violation in (violation for text in texts for violation in self.egress.violations(text)):
+            # An id that this very server has told is no news to it.
+            is_known = violation.rule == "leaves.id" and violation.found.casefold() in self.told[server]
+            if not is_known:
+                yield violation
 
     def _unread(self, texts: Iterable[str], sources: Sequence[str]) -> Iterator[Reason]:
         mentioned = [uri for text in texts for uri in self._articles(text)]
-        for uri in dict.fromkeys([*sources, *mentioned]):
+        for uri in dict.fromkeys([*map(self._as_asked_for, sources), *mentioned]):
             if uri not in self.read:
                 told = f"{uri[:_LONGEST_URI]} was not read in this run: read it first, or do not name it."
                 yield Reason(rule="sources.unread", because=told)
 
     def _articles(self, text: str) -> Iterator[str]:
-        """Yield the URIs of articles that stand in a text."""
-        for template in (readable for readable in self.catalog.readable if readable.settings.public):
+        """Yield the URIs of articles that stand in a text, however they are written, as they are asked for."""
+        seen = unicodedata.normalize("NFKC", without_unseen(text))
+        for template in self._public:
             scheme = template.template.partition("{")[0]
-            for rest in text.split(scheme)[1:] if scheme else ():
+            for rest in re.split(re.escape(scheme), seen, flags=re.IGNORECASE)[1:] if scheme else ():
                 uri = (scheme + _URI_END.split(rest, maxsplit=1)[0]).rstrip(_AFTER_A_URI)
-                if template.variables(uri) is not None:
-                    yield uri
+                if (article := template.beginning(uri)) is not None:
+                    yield article
+
+    def _as_asked_for(self, source: str) -> str:
+        asked = ((template, template.variables(source)) for template in self._public)
+        return next((template.expand(variables) for template, variables in asked if variables is not None), source)
+
+    @property
+    def _public(self) -> Iterator[ReadableTemplate]:
+        return (readable for readable in self.catalog.readable if readable.settings.public)
 
     def _links(self, sources: Sequence[str]) -> list[str]:
         return [link for link in map(self._link, sources) if link]
@@ -189,8 +227,9 @@ class Outgoing:
     def _link(self, source: str) -> str | None:
         """Return where the customer finds an article; None where that is not configured, or the article has none."""
         form = self.settings.company.article_link
-        public = (readable for readable in self.catalog.readable if readable.settings.public)
-        variables = next((found for template in public if (found := template.variables(source)) is not None), None)
+        variables = next(
+            (found for template in self._public if (found := template.variables(source)) is not None), None
+        )
         if form is None or variables is None or not set(_NAMES.findall(form)) <= variables.keys():
             return None
         return _NAMES.sub(lambda name: quote(variables[name[1]], safe=""), form)
@@ -230,5 +269,5 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in cast("Sequence[Any]", value):
             yield from _texts(item)
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield str(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -31,6 +31,7 @@ _QUOTES = re.compile(r"[\"'”’“‘»«›)\]」』】]")
 _OPENERS = " \t\n\"'“„‚‘«»‹([{¿¡*_`"
 _WORD_BEFORE = re.compile(r"[^\s(\[\"'“„‚«»‹›「『*_]*\Z")
 _NEXT_WORD = re.compile(r"\w*")
+_PARTS = re.compile("[-‐‑/]")
 _DOTTED = re.compile(r"(?=\w+\.)(?:[^\W\d]{1,2}[.-]{1,2})+[^\W\d]{1,2}")
 _LONGEST_WORD = 40
 """Characters before and after a stop that are looked at."""
@@ -53,7 +54,7 @@ _TRAILING = frozenset(_TRAILING_WORDS.split())
 """Abbreviations that can be the last word of a sentence: a capital after them begins the next."""
 
 _NUMBERED_WORDS = """
-abs art br cap ch ext fig max min no nos nr nrs num núm p para pos pp s str tab tel v ver vol č čl št стр №
+abs art br cap ch ext fig idnr max min no nos nr nrs num núm p para pos pp s str tab tel v ver vol č čl št стр №
 """
 _BEFORE_A_NUMBER = frozenset(_NUMBERED_WORDS.split())
 
@@ -152,7 +153,7 @@ def _ends_between(before: str, signs: str, rest: str) -> bool:
 
 def _needs(following: str, word: str, before: str) -> bool:
     """Whether a word with a full stop goes on with the next one, which begins with a capital or no letter at all."""
-    small = word.lower()
+    small = _last_part(word)
     if small in _BEFORE_A_NUMBER:
         return any(char.isdigit() for char in following)
     if small in _TRAILING:
@@ -171,8 +172,13 @@ def _is_ordinal_or_label(before: str, following: str) -> bool:
 
 
 def _is_abbreviation(word: str) -> bool:
-    small = word.lower()
+    small = _last_part(word)
     return small in _LEADING | _TRAILING | _BEFORE_A_NUMBER or _DOTTED.fullmatch(word) is not None
+
+
+def _last_part(word: str) -> str:
+    """Return what decides about a word of several, such as `Art.-Nr` or `km/h`, in small letters."""
+    return _PARTS.split(word.lower())[-1]
 
 
 def _begins_small(rest: str) -> bool:

@@ -62,13 +62,13 @@ async def apply(frame: Frame, options: ApplyOptions) -> int:
     """Show each plan, ask, and make exactly its calls; return the exit code."""
     if bool(options.run_ids) == options.is_all:
         raise UsageError("Say which plans: the ids of their runs, or --all.")
-    if not options.is_sure and not frame.has_person:
-        raise UsageError("A plan is applied once a person has agreed to it, and nobody is here to ask: say --yes.")
     async with recorded(frame) as journal:
         if journal is None and not options.is_all:
             raise RunNotFound(NO_PLAN_YET)
         wanted = [] if journal is None else await _wanted(journal, options)
     _check_left_out(wanted, options.left_out)
+    if wanted and not options.is_sure and not frame.has_person:
+        raise UsageError("A plan is applied once a person has agreed to it, and nobody is here to ask: say --yes.")
     agreed = [one for one in wanted if await _is_agreed(frame, one, options)]
     if not agreed and not frame.is_json:
         frame.say("Nothing was done." if wanted else "No plan is open.")
@@ -140,6 +140,9 @@ def _check_left_out(wanted: Sequence[_Wanted], left_out: Sequence[str]) -> None:
         raise UsageError(
             f"--except {unknown[0]}: no call of that tool is planned. Planned are: {', '.join(planned) or 'none'}."
         )
+    for plan in (one.plan for one in wanted):
+        if plan.calls and all(call.tool in left_out for call in plan.calls):
+            raise UsageError(f"Nothing would be left of the plan of run {plan.run_id}: `plans reject` closes it.")
 
 
 async def _is_agreed(frame: Frame, one: _Wanted, options: ApplyOptions) -> bool:

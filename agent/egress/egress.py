@@ -89,7 +89,9 @@ class Egress:
                 parts += [text[done:start], instead(rule)]
                 done = end
             text = "".join([*parts, text[done:]])
-        return "" if self._finds(Reading(text)) else text
+        # Things that follow each other endlessly take their own line with them, and not what stands around it.
+        rest = "\n".join(line for line in text.split("\n") if not self._finds(Reading(line)))
+        return "" if self._finds(Reading(rest)) else rest
 
     def _finds(self, reading: Reading) -> list[Find]:
         text = reading.text

@@ -23,7 +23,7 @@ _RUNS = r"\s?".join("javascript") + "|" + r"\s?".join("vbscript")
 _RUN = re.compile(rf"[<\s]{{0,3}}(?:{_RUNS})\s{{0,2}}:", re.IGNORECASE)
 _OPENED = re.compile(
     rf"(?<![a-z])(?:(?:{_RUNS})\s{{0,2}}:\S|data:(?:[a-z]+/[a-z0-9.+-]+)?[;,]\S|file:[/\\]\S|blob:\S|filesystem:\S"
-    r"|view-source:\S|(?:ms-[a-z]+|search-ms|itms-services|magnet|whatsapp|sips?|xmpp):[^\s:])[^\s<>\"]{0,200}",
+    r"|view-source:\S|(?:ms-[a-z]+|search-ms|itms-services|magnet|whatsapp|sips?|sms|mms|facetime|xmpp):[^\s:])[^\s<>\"]{0,200}",
     re.IGNORECASE,
 )
 """Schemes without slashes that programs open."""
@@ -68,7 +68,8 @@ class Links:
 
     def __init__(self, company: Company, schemes: Collection[str]) -> None:
         self._company = company
-        self._schemes = frozenset(scheme.lower() for scheme in schemes)
+        # A server may have pages of the web among its resources: what a browser opens stays a link.
+        self._schemes = frozenset(scheme.lower() for scheme in schemes) - _WEB
 
     def find(self, reading: Reading, addresses: list[Find]) -> Iterator[Find]:
         """Yield the links of a reading that lead elsewhere; what is within an address is no bare name."""

@@ -32,6 +32,7 @@ class CallStory:
     verdict: str = Verdict.ALLOW
     reasons: list[JsonObject] = field(default_factory=list[JsonObject])
     stripped: list[str] = field(default_factory=list[str])
+    sources: list[str] = field(default_factory=list[str])  # articles that its text rests on
     approval: JsonObject | None = None
     asides: list[Text] = field(default_factory=list[Text])  # what the server asked back meanwhile
     is_by_host: bool = False
@@ -49,6 +50,7 @@ class CallStory:
         if not (body.get("is_approved") and verdict == Verdict.ALLOW):
             self.verdict, self.reasons = verdict, list(body.get("reasons") or ())
         self.stripped = [str(name) for name in body.get("stripped") or ()]
+        self.sources = [str(name) for name in body.get("sources") or ()]
         leaving: JsonObject = body.get("arguments") or {}
         if not self.is_by_host:
             self.bound = frozenset(set(leaving) - (set(own) - set(self.stripped)))
@@ -111,6 +113,8 @@ def _decision_notes(page: Page, call: CallStory, status: CallStatus) -> Iterator
         yield Text.assemble((word, Tone.CARE), page.text(reasons))
     if call.approval is not None:
         yield _approval_note(page, call.approval)
+    if call.sources:
+        yield Text.assemble("rests on: ", page.text(", ".join(call.sources)), style=Tone.QUIET)
     if call.stripped:
         names = page.text(", ".join(call.stripped))
         yield Text.assemble("set by the host, the model's own ignored: ", names, style=Tone.QUIET)

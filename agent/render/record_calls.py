@@ -86,6 +86,7 @@ def _story(call: RecordedCall) -> CallStory:
                 "tool": text_of(decision, "tool"),
                 "arguments": object_of(decision, "arguments"),
                 "stripped": list_of(decision, "stripped"),
+                "sources": list_of(decision, "sources"),
             }
         )
     return story
@@ -131,6 +132,9 @@ def _decision(numbered: Numbered, entry: Entry) -> Iterator[Line]:
     if facts:
         shown = argument_text(page, facts, page.columns, quiet=frozenset())
         yield numbered.line(Text.assemble(("read for it: ", Tone.QUIET), shown), indent=_INSIDE)
+    sources = ", ".join(map(str, list_of(body, "sources")))
+    if sources:
+        yield numbered.line(Text.assemble("rests on: ", page.text(sources), style=Tone.QUIET), indent=_INSIDE)
     stripped = ", ".join(map(str, list_of(body, "stripped")))
     if stripped:
         said = Text.assemble("set by the host, the model's own ignored: ", page.text(stripped), style=Tone.QUIET)

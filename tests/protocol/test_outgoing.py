@@ -184,6 +184,17 @@ async def test_an_id_that_a_strange_server_told_is_not_passed_on(home: Path):
     assert rules(worked) == [["leaves.id"]]
 
 
+async def test_an_id_may_go_back_to_the_server_that_has_told_it(home: Path):
+    notebook = Notebook()
+    shape = beside(notebook)
+    shape["tools"]["notebook.look_up"] = ToolSettings(effect=Effect.UNNAMED)
+    async with bench(home, **shape) as desk:
+        looks = [does(("notebook__look_up", {"words": words})) for words in ("login", "INV-9001")]
+        worked = await desk.play(*looks, closes(), says(), approver=approval.always())
+    assert rules(worked) == []
+    assert notebook.heard == ["login", "INV-9001"]
+
+
 # The contract of texts to the customer.
 
 

@@ -281,6 +281,14 @@ def test_an_id_that_the_model_chose_itself_is_reported_as_ignored(played: tuple[
     assert "someone else" not in printed(console)
 
 
+def test_the_articles_that_a_text_rests_on_are_named(played: tuple[Run, Console]):
+    run, console = played
+    run.opens()
+    run.replies("", use("a", "desk__close", resolution="Hi."))
+    run.calls("a", "desk.close", {"resolution": "Hi."}, effect="close", sources=["kb://login", "kb://reset"])
+    assert "rests on: kb://login, kb://reset" in squeezed(printed(console))
+
+
 def test_a_reply_that_was_cut_short_says_why_the_model_stopped(played: tuple[Run, Console]):
     run, console = played
     run.opens()
