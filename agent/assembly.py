@@ -125,24 +125,12 @@ class Assembly:
         plan: Applied | None = None,
         calling: type[LiveCalls] = LiveCalls,
     ) -> Run:
-        session, settings, roots = self.session, self.session.settings, self.session.settings.roots
+        session, settings = self.session, self.session.settings
         outgoing = Outgoing.of(case, session.catalog, settings, system=foundation.system)
         heard = [] if plan is None else [one.told for one in plan.heard]
         for name, arguments, result in [*heard, *told]:
             outgoing.heard(name, arguments, result)
-        answers = Answers(
-            model=self.model,
-            operator=_Unhurried(self.operator, ledger),
-            recorder=recorder,
-            limits=settings.limits,
-            roots=[*([roots.knowledge] if roots.knowledge else []), *roots.folders],
-            on_spend=ledger.spend,
-            has_money=lambda: ledger.cost_usd is None or ledger.cost_usd < settings.limits.usd,
-            past=past,
-            sampled=sum(past.sampled.values()),
-            withheld_from=outgoing.withheld_from,
-            declined=ledger.declined if mode is RunMode.APPLY else None,
-        )
+        answers = self._answers(recorder, ledger, outgoing, past, mode)
         calls = calling(
             case=case,
             catalog=session.catalog,
@@ -194,6 +182,23 @@ class Assembly:
             ledger=ledger,
             outgoing=outgoing,
             plan=plan,
+        )
+
+    def _answers(self, recorder: RunRecord, ledger: Ledger, outgoing: Outgoing, past: Past, mode: RunMode) -> Answers:
+        """Return who answers what servers ask back during this run."""
+        settings, roots = self.session.settings, self.session.settings.roots
+        return Answers(
+            model=self.model,
+            operator=_Unhurried(self.operator, ledger),
+            recorder=recorder,
+            limits=settings.limits,
+            roots=[*([roots.knowledge] if roots.knowledge else []), *roots.folders],
+            on_spend=ledger.spend,
+            has_money=lambda: ledger.cost_usd is None or ledger.cost_usd < settings.limits.usd,
+            past=past,
+            sampled=sum(past.sampled.values()),
+            withheld_from=outgoing.withheld_from,
+            declined=ledger.declined if mode is RunMode.APPLY else None,
         )
 
 

@@ -23,7 +23,7 @@ def apply(
 ) -> None:
     """Do exactly what dry runs have planned: the same calls, the same words, and no model is asked again.
 
-    What has changed since is said, and nothing is done.
+    If something has changed since, it says what, and does nothing.
     """
     execute(
         lambda frame: commands.applying.apply(

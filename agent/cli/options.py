@@ -17,7 +17,7 @@ class Approve(StrEnum):
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else there.")]
 Trace = Annotated[bool, typer.Option("--trace", help="Show every JSON-RPC frame on stderr.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Use this folder's files, from now on until one changes.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Read for real, but only show what would be written.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read for real, and only plan what would be written.")]
 Draft = Annotated[
     bool, typer.Option("--draft", help="Send and change nothing: put what would be done on the ticket, as a note.")
 ]
